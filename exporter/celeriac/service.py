@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import Protocol
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +53,9 @@ class Background:
         try:
             self.run()
         except Exception:
-            logger.exception("%s ended by an error that nobody expected; please report it", self.name)
+            logger.exception(
+                "%s ended by an error that nobody expected; please report it", self.name
+            )
 
 
 class Periodic(Background):

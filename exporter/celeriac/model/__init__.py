@@ -1,0 +1,1 @@
+"""What is known about the cluster: facts, tallies and the one mutable ClusterState."""

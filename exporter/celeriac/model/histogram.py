@@ -1,0 +1,37 @@
+"""A histogram with fixed buckets, cheap to observe and to copy."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class HistogramView(NamedTuple):
+    """A histogram at one moment; ``counts`` is per bucket, not cumulative, the last is +Inf."""
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    sum: float
+
+
+class Histogram:
+    """Observations in seconds; a value equal to a bound falls into that bound's bucket."""
+
+    __slots__ = ("bounds", "counts", "is_shown", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+        self.is_shown = False
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def view(self) -> HistogramView:
+        """Return a copy of what has been observed, all 0 as long as nobody was shown a 0."""
+        if not self.is_shown:
+            return HistogramView(self.bounds, [0] * len(self.counts), 0.0)
+        return HistogramView(self.bounds, self.counts.copy(), self.sum)

@@ -1,0 +1,310 @@
+"""The ledger: task events in, tallies out. One task id keeps one task and one queue for life."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from celeriac.model.facts import UNKNOWN_QUEUE, Request, TaskEventLike
+from celeriac.model.generations import GenerationMap
+from celeriac.model.routes import RouteMap
+from celeriac.model.tallies import Outcome, TaskTally
+from celeriac.model.tally_table import TallyTable
+from celeriac.model.workers import WorkerBook
+
+# The client's task-sent and the worker's task-received race each other to the exporter.
+HOLD_SECONDS = 1.0
+# A worker that has just appeared has not told yet which queues it consumes.
+HOLD_FOR_WORKER_SECONDS = 5.0
+ENDED_TASKS_REMEMBERED = 10_000
+OTHER_EXCEPTION = "other"
+
+_EXCEPTION_CLASS = re.compile(r"<?(?:class ')?(?:\w+\.)*([^\W\d]\w*)")
+
+SENT = "task-sent"
+ENDS = {
+    "task-succeeded": "succeeded",
+    "task-failed": "failed",
+    "task-rejected": "rejected",
+    "task-revoked": "revoked",
+}
+# Without one of these before it, a task id has never been seen.
+INTRODUCTIONS = frozenset({SENT, "task-received"})
+
+
+class Track:
+    """What is remembered of one task id. Instants are the senders' clocks, since the epoch."""
+
+    __slots__ = (
+        "due_at",
+        "is_ended",
+        "pending",
+        "queue",
+        "received_at",
+        "started_at",
+        "tally",
+        "task",
+    )
+
+    def __init__(self) -> None:
+        self.task: str | None = None
+        self.queue: str | None = None
+        self.tally: TaskTally | None = None
+        self.pending: list[TaskEventLike] | None = None
+        self.due_at: float | None = None
+        self.received_at: float | None = None
+        self.started_at: float | None = None
+        self.is_ended = False
+
+
+class _Held(NamedTuple):
+    since_mono: float
+    track: Track
+
+
+class TaskLedger:
+    """Counts events. An event whose queue is not known yet is held for about a second."""
+
+    def __init__(self, table: TallyTable, tracked_tasks: int, workers: WorkerBook) -> None:
+        self._table = table
+        self._tracked_tasks = tracked_tasks
+        self._workers = workers
+        self._live: GenerationMap[Track] = GenerationMap(tracked_tasks)
+        self._ended: GenerationMap[Track] = GenerationMap(ENDED_TASKS_REMEMBERED)
+        self._held: deque[_Held] = deque()
+        self._is_sent_announced: dict[str, bool] = {}
+        self._apply = {
+            SENT: self._sent,
+            "task-received": self._received,
+            "task-started": self._started,
+            "task-succeeded": self._succeeded,
+            "task-failed": self._failed,
+            "task-retried": self._retried,
+            "task-rejected": self._rejected,
+            "task-revoked": self._revoked,
+        }
+        self.routes = RouteMap()
+        self.unmatched = 0
+
+    @property
+    def tracked(self) -> int:
+        return len(self._live) + len(self._ended)
+
+    def record(self, event: TaskEventLike, now_mono: float) -> None:
+        """Count *event*, now or as soon as its queue is known."""
+        track = self._live.get(event.uuid) or self._ended.get(event.uuid)
+        if track is None:
+            track = Track()
+            self._live.put(event.uuid, track)
+        tally = track.tally or self._attribute(track, event, now_mono)
+        if tally is not None:
+            self._count(track, tally, event, now_mono)
+
+    def learn(self, request: Request, now_mono: float) -> None:
+        """Take task and queue of an id from a worker's own list, unless they are known."""
+        track = self._live.get(request.task_id) or self._ended.get(request.task_id)
+        if track is None:
+            track = Track()
+            self._live.put(request.task_id, track)
+        if track.tally is None:
+            track.task = track.task or request.task
+            track.queue = track.queue or self.routes.queue_of(request.exchange, request.routing_key)
+            if track.queue is not None:
+                self._settle_on(track, track.task, track.queue, now_mono)
+
+    def settle(self, now_mono: float) -> None:
+        """Decide about held events whose time is up."""
+        still_waiting: list[_Held] = []
+        while self._held and self._is_due(self._held[0], now_mono):
+            held = self._held.popleft()
+            if held.track.pending and not self._conclude(held, now_mono):
+                still_waiting.append(held)
+        self._held.extendleft(reversed(still_waiting))
+
+    def _is_due(self, held: _Held, now_mono: float) -> bool:
+        return now_mono - held.since_mono >= HOLD_SECONDS or len(self._held) > self._tracked_tasks
+
+    def _count(self, track: Track, tally: TaskTally, event: TaskEventLike, now_mono: float) -> None:
+        tally.last_event_mono = now_mono
+        self._apply[event.type](track, tally, event)
+        if event.type in ENDS:
+            self._end(track, event, now_mono)
+
+    def _end(self, track: Track, event: TaskEventLike, now_mono: float) -> None:
+        """Close *event*'s id, once: a rejected task may send two ends (celery 5.7)."""
+        if track.is_ended:
+            return
+        track.is_ended = True
+        self._live.discard(event.uuid)
+        self._ended.put(event.uuid, track)
+        self._workers.count_finished(event.hostname, ENDS[event.type], now_mono)
+
+    # -- which task, which queue ----------------------------------------------------------
+
+    def _attribute(self, track: Track, event: TaskEventLike, now_mono: float) -> TaskTally | None:
+        """Return the tally *event* belongs to, None if it has to be held."""
+        track.task = track.task or event.name
+        track.queue = track.queue or self._queue_named_by(event)
+        if track.task is not None:
+            if event.type == SENT:
+                self._is_sent_announced[track.task] = True
+            queue = track.queue or self._queue_without_sent(track.task, event)
+            if queue is not None:
+                return self._settle_on(track, track.task, queue, now_mono)
+        self._hold(track, event, now_mono)
+        return None
+
+    def _queue_named_by(self, event: TaskEventLike) -> str | None:
+        return event.queue or self.routes.queue_of(event.exchange, event.routing_key)
+
+    def _queue_without_sent(self, task: str, event: TaskEventLike) -> str | None:
+        if event.type == SENT:
+            return None
+        only = self.routes.only_queue_of(event.hostname)
+        if only is None and self._is_sent_announced.get(task) is False:
+            return UNKNOWN_QUEUE if self.routes.is_known(event.hostname) else None
+        return only
+
+    def _settle_on(self, track: Track, task: str, queue: str, now_mono: float) -> TaskTally:
+        tally = track.tally = self._table.tally(task, queue, now_mono)
+        # From now on the tally knows; two strings less for each remembered id.
+        track.task = track.queue = None
+        held, track.pending = track.pending, None
+        for event in held or ():
+            self._count(track, tally, event, now_mono)
+        return tally
+
+    def _hold(self, track: Track, event: TaskEventLike, now_mono: float) -> None:
+        if track.pending is None:
+            track.pending = []
+            self._held.append(_Held(now_mono, track))
+        track.pending.append(event)
+
+    def _conclude(self, held: _Held, now_mono: float) -> bool:
+        """Decide without the missing piece; return False to go on waiting for a new worker."""
+        track, pending = held.track, held.track.pending or []
+        if track.task is None:
+            self._give_up(track, pending, now_mono)
+            return True
+        queue, is_final = self._best_queue(pending)
+        if not is_final and now_mono - held.since_mono < HOLD_FOR_WORKER_SECONDS:
+            return False
+        if all(event.type != SENT for event in pending):
+            self._remember_unannounced(track.task)
+        self._settle_on(track, track.task, queue, now_mono)
+        return True
+
+    def _best_queue(self, pending: list[TaskEventLike]) -> tuple[str, bool]:
+        workers = [event.hostname for event in pending if event.type != SENT]
+        for worker in workers:
+            only = self.routes.only_queue_of(worker)
+            if only is not None:
+                return only, True
+        return UNKNOWN_QUEUE, all(self.routes.is_known(worker) for worker in workers)
+
+    def _remember_unannounced(self, task: str) -> None:
+        # Bounded like the tallies: a name that has no room there is not worth remembering.
+        if len(self._is_sent_announced) < self._tracked_tasks:
+            self._is_sent_announced[task] = False
+
+    def _give_up(self, track: Track, pending: list[TaskEventLike], now_mono: float) -> None:
+        track.pending = None
+        for event in pending:
+            self.unmatched += event.type not in INTRODUCTIONS
+            if event.type in ENDS:
+                self._end(track, event, now_mono)
+
+    # -- counting ------------------------------------------------------------------------
+
+    def _sent(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
+        tally.counts[Outcome.SENT] += 1
+        due_at = max(event.timestamp, _epoch_seconds(event.eta) or 0.0)
+        if track.started_at is not None and event.timestamp <= track.started_at:
+            self._observe_queue_wait(tally, track.started_at - due_at)
+            track.started_at = None
+        else:
+            track.due_at = due_at
+
+    def _received(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
+        tally.counts[Outcome.RECEIVED] += 1
+        track.received_at = event.timestamp
+        # Redelivered or sent again under the same id: it lives once more.
+        track.is_ended = False
+
+    def _started(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
+        tally.counts[Outcome.STARTED] += 1
+        self._workers.count_started(event.hostname)
+        if track.due_at is None:
+            track.started_at = event.timestamp
+        else:
+            self._observe_queue_wait(tally, event.timestamp - track.due_at)
+            track.due_at = None
+        if track.received_at is not None:
+            histogram = tally.prefetch_wait or self._table.histogram(tally, "prefetch_wait")
+            if histogram is not None:
+                histogram.observe(max(0.0, event.timestamp - track.received_at))
+            track.received_at = None
+
+    def _observe_queue_wait(self, tally: TaskTally, seconds: float) -> None:
+        histogram = tally.queue_wait or self._table.histogram(tally, "queue_wait")
+        if histogram is not None:
+            # Two clocks are compared here: the client's and the worker's.
+            histogram.observe(max(0.0, seconds))
+
+    def _succeeded(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
+        tally.counts[Outcome.SUCCEEDED] += 1
+        tally.last_succeeded_at = event.timestamp
+        runtime = _duration(event.runtime)
+        if runtime is not None:
+            histogram = tally.runtime or self._table.histogram(tally, "runtime")
+            if histogram is not None:
+                histogram.observe(runtime)
+
+    def _failed(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
+        tally.counts[Outcome.FAILED] += 1
+        tally.last_failed_at = event.timestamp
+        self._table.count_exception(tally, exception_class(event.exception))
+
+    def _retried(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
+        tally.counts[Outcome.RETRIED] += 1
+        self._workers.run_ended(event.hostname)
+
+    def _rejected(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
+        tally.counts[Outcome.REJECTED] += 1
+
+    def _revoked(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
+        if event.terminated:
+            reason = Outcome.TERMINATED
+        elif event.expired:
+            reason = Outcome.EXPIRED
+        else:
+            reason = Outcome.REVOKED
+        tally.counts[reason] += 1
+
+
+def exception_class(representation: object) -> str:
+    """Return the class name in an exception's repr, ``other`` if there is none."""
+    if not isinstance(representation, str):
+        return OTHER_EXCEPTION
+    found = _EXCEPTION_CLASS.match(representation[:500])
+    return found.group(1) if found else OTHER_EXCEPTION
+
+
+def _duration(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value < math.inf else None
+
+
+def _epoch_seconds(eta: object) -> float | None:
+    """Return the instant of an ISO 8601 text, read as UTC when it has no offset."""
+    if not isinstance(eta, str):
+        return None
+    try:
+        parsed = datetime.fromisoformat(eta)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,234 @@
+"""ClusterState: the only mutable thing that sources write and pages read."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from celeriac.model.admission import Admission, Limits, SeriesBudget
+from celeriac.model.facts import (
+    BrokerInfo,
+    Moment,
+    QueueSample,
+    TaskEventLike,
+    WorkerEventLike,
+    WorkerReport,
+)
+from celeriac.model.ledger import TaskLedger
+from celeriac.model.queues import QueueBook
+from celeriac.model.routes import RouteMap, births
+from celeriac.model.snapshot import ExporterView, OldestActive, Snapshot
+from celeriac.model.sources import SourceLog, source_logs
+from celeriac.model.tallies import Buckets
+from celeriac.model.tally_table import TallyTable
+from celeriac.model.workers import Patience, WorkerBook
+
+# A gauge keeps its last value for this many intervals of its source, then it disappears.
+INTERVALS_UNTIL_STALE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """How often the samples are taken, in seconds."""
+
+    workers: float = 10.0
+    queues: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class StateOptions:
+    """What a ClusterState is told at its birth."""
+
+    buckets: Buckets
+    limits: Limits = field(default_factory=Limits)
+    patience: Patience = field(default_factory=Patience)
+    intervals: Intervals = field(default_factory=Intervals)
+    sources: tuple[str, ...] = ("events", "workers", "queues")
+    expected_workers: int | None = None
+    counts_processed_by_task: bool = False
+
+
+class ClusterState:
+    """Everything known. Writers replace or add under one lock; a reader takes a snapshot."""
+
+    def __init__(self, options: StateOptions) -> None:
+        limits = options.limits
+        self._options = options
+        self._lock = threading.Lock()
+        self._overflows: Counter[str] = Counter()
+        self._budget = SeriesBudget(limits.series, self._overflows)
+        tasks = Admission("task", limits.tasks, self._overflows)
+        queues = Admission("queue", limits.queues, self._overflows)
+        exceptions = Admission("exception", limits.exceptions, self._overflows)
+        self._table = TallyTable(options.buckets, tasks, queues, exceptions, self._budget)
+        self._workers = WorkerBook(options.patience, limits.workers, self._budget, self._overflows)
+        self._ledger = TaskLedger(self._table, limits.tracked_tasks, self._workers)
+        self._queues = QueueBook(queues, self._budget)
+        self._sources = source_logs(options.sources)
+        self._received: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        self._replies_rejected: Counter[str] = Counter()
+        self._event_lag_seconds: float | None = None
+        self._is_broker_up = False
+        self._broker: BrokerInfo | None = None
+        self._unanswered: int | None = None
+
+    # -- written by the sources ----------------------------------------------------------
+
+    def apply_task_events(self, events: Sequence[TaskEventLike], now: Moment) -> None:
+        """Count the task events of one message."""
+        with self._lock:
+            for event in events:
+                self._received[event.type] += 1
+                self._ledger.record(event, now.mono)
+            self._event_lag_seconds = max(0.0, now.wall - events[-1].timestamp)
+
+    def apply_worker_event(self, event: WorkerEventLike, now: Moment) -> bool:
+        """Take a worker's greeting, heartbeat or goodbye; return whether it is new or back."""
+        with self._lock:
+            self._received[event.type] += 1
+            return self._workers.hear(event, now)
+
+    def reject_events(self, reasons: Iterable[str]) -> None:
+        with self._lock:
+            self._rejected.update(reasons)
+
+    def reject_replies(self, reasons: Iterable[str]) -> None:
+        with self._lock:
+            self._replies_rejected.update(reasons)
+
+    def replace_workers(
+        self, reports: Sequence[WorkerReport], unanswered: int, now: Moment
+    ) -> None:
+        """Take one sample of the workers; *unanswered* of those asked said nothing."""
+        with self._lock:
+            self._workers.take_reports(reports, now)
+            self._unanswered = unanswered
+            current = self._workers.reports()
+            self._ledger.routes = RouteMap(current)
+            self._table.living_tasks = frozenset().union(*(r.registered or () for r in current))
+            for report in reports:
+                self._learn(report, now)
+
+    def _learn(self, report: WorkerReport, now: Moment) -> None:
+        for task, queue in births(report):
+            self._table.tally(task, queue, now.mono)
+        for held in (report.active, report.reserved, report.scheduled):
+            for request in held or ():
+                self._ledger.learn(request, now.mono)
+        if self._options.counts_processed_by_task and report.stats is not None:
+            self._workers.count_processed(
+                report.worker, report.stats.pid, report.stats.processed_by_task
+            )
+
+    def replace_queues(self, sample: QueueSample, now: Moment) -> None:
+        """Take one sample of the queues; what is not in it is gone."""
+        with self._lock:
+            self._table.living_queues = frozenset(sample.depths)
+            self._queues.replace(sample, self._table.queue_names(), now.mono)
+
+    def set_broker(self, *, is_up: bool, info: BrokerInfo | None = None) -> None:
+        """Say whether the broker answers, and which one it is when that is known."""
+        with self._lock:
+            self._is_broker_up = is_up
+            self._broker = info or self._broker
+
+    def listening(self, now: Moment) -> None:
+        """Events can arrive from now on."""
+        with self._lock:
+            self._workers.listen(now)
+
+    def not_listening(self) -> None:
+        """Events cannot arrive."""
+        with self._lock:
+            self._workers.listen_no_more()
+
+    def pass_time(self, now: Moment) -> None:
+        """Decide what only time decides: held events, silent workers."""
+        with self._lock:
+            self._pass_time(now)
+
+    def _pass_time(self, now: Moment) -> None:
+        self._ledger.settle(now.mono)
+        self._workers.expire(now)
+
+    def succeed(self, source: str, now: Moment, duration_seconds: float | None = None) -> None:
+        with self._lock:
+            self._sources[source].succeed(now, duration_seconds)
+
+    def fail(self, source: str, reason: str, duration_seconds: float | None = None) -> None:
+        with self._lock:
+            self._sources[source].fail(reason, duration_seconds)
+
+    def reconnected(self, source: str) -> None:
+        with self._lock:
+            self._sources[source].reconnected()
+
+    # -- read ----------------------------------------------------------------------------
+
+    def workers_up(self) -> list[str]:
+        """Return the names of the workers that are up."""
+        with self._lock:
+            return self._workers.up()
+
+    def worker_reports(self) -> list[WorkerReport]:
+        """Return the last answers of every worker that is up."""
+        with self._lock:
+            return self._workers.reports()
+
+    def queues_with_tasks(self) -> set[str]:
+        """Return every queue that tasks have been counted on."""
+        with self._lock:
+            return self._table.queue_names()
+
+    def sources(self) -> dict[str, SourceLog]:
+        return self._sources
+
+    def snapshot(self, now: Moment, *, is_whole_page: bool = True) -> Snapshot:
+        """Return a consistent copy. On a whole page, what is new is shown at 0 once."""
+        workers_max_age = INTERVALS_UNTIL_STALE * self._options.intervals.workers
+        queues_max_age = INTERVALS_UNTIL_STALE * self._options.intervals.queues
+        with self._lock:
+            self._pass_time(now)
+            workers = self._workers.views(now, workers_max_age)
+            reports = [worker.report for worker in workers if worker.report is not None]
+            return Snapshot(
+                tallies=self._table.views(mark_shown=is_whole_page),
+                workers=workers,
+                queues=self._queues.views(reports, now.mono, queues_max_age),
+                oldest_active=_oldest_active(reports, self._budget.room),
+                sources=[log.view(now) for log in self._sources.values()],
+                exporter=self._exporter_view(),
+                is_broker_up=self._is_broker_up,
+                broker=self._broker,
+                delayed=self._queues.delayed(now.mono, queues_max_age),
+                active_workers=sum(worker.is_up is True for worker in workers),
+                expected_workers=self._options.expected_workers,
+                workers_lost=self._workers.lost,
+                workers_restarted=self._workers.restarts,
+            )
+
+    def _exporter_view(self) -> ExporterView:
+        return ExporterView(
+            events_received=self._received.copy(),
+            events_rejected=self._rejected.copy(),
+            replies_rejected=self._replies_rejected.copy(),
+            events_unmatched=self._ledger.unmatched,
+            event_lag_seconds=self._event_lag_seconds,
+            tracked_tasks=self._ledger.tracked,
+            label_overflows=self._overflows.copy(),
+            workers_unanswered=self._unanswered,
+        )
+
+
+def _oldest_active(reports: Iterable[WorkerReport], room: int) -> list[OldestActive]:
+    """Return the longest-running active task per task and worker, at most *room* of them."""
+    oldest: dict[tuple[str, str], float] = {}
+    for report in reports:
+        for request in report.active or ():
+            if request.started_at is not None:
+                key = (request.task, report.worker)
+                oldest[key] = min(request.started_at, oldest.get(key, request.started_at))
+    return [OldestActive(task, worker, at) for (task, worker), at in list(oldest.items())[:room]]

@@ -1,0 +1,166 @@
+"""One worker: its heartbeats, its answers, its counts over all its incarnations."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from celeriac.model.admission import printable
+from celeriac.model.cumulative import INCARNATIONS_REMEMBERED, Cumulative
+from celeriac.model.facts import Moment, Stats, WorkerEventLike, WorkerReport
+
+OUTCOMES = ("succeeded", "failed", "rejected", "revoked")
+DEFAULT_HEARTBEAT_SECONDS = 2.0
+MAX_HEARTBEAT_SECONDS = 3600.0
+# ``uptime`` is in whole seconds and travels; less than this is not a restart.
+RESTART_TOLERANCE_SECONDS = 5.0
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One worker at one moment; None is unknown. Instants are seconds since the epoch."""
+
+    worker: str
+    is_up: bool | None
+    version: str | None
+    last_heartbeat_at: float | None
+    started_at: float | None
+    active: int | None
+    load1: float | None
+    processed: float | None
+    finished: Mapping[str, int]
+    processed_by_task: Mapping[str, float]
+    cpu_seconds: Mapping[str, float]
+    report: WorkerReport | None
+
+
+class Worker:
+    """A node by name, over all its incarnations."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.shown_name = printable(name)
+        self.heard_mono = NEVER
+        self.first_seen_mono = NEVER
+        self.down_since_mono: float | None = None
+        self.sends_heartbeats = False
+        self.freq_seconds = DEFAULT_HEARTBEAT_SECONDS
+        self.is_busy: bool | None = None
+        self.report: WorkerReport | None = None
+        self.report_mono = NEVER
+        self.finished: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
+        self.processed_by_task: dict[str, Cumulative] = {}
+        self._pids: dict[int, None] = {}
+        self._started_mono: float | None = None
+        self._started_at: float | None = None
+        self._last_heartbeat_at: float | None = None
+        self._version: str | None = None
+        self._active: int | None = None
+        self._load1: float | None = None
+        self._processed = Cumulative()
+        self._cpu = {"user": Cumulative(), "system": Cumulative()}
+
+    @property
+    def is_up(self) -> bool:
+        return self.has_been_heard and self.down_since_mono is None
+
+    @property
+    def has_been_heard(self) -> bool:
+        return self.heard_mono != NEVER
+
+    @property
+    def may_be_mute(self) -> bool:
+        """A solo worker sends no heartbeat while it runs a task."""
+        stats = self.report.stats if self.report else None
+        return stats is not None and stats.pool == "solo" and self.is_busy is not False
+
+    def live(self, now: Moment) -> bool:
+        """Take any sign of life; return whether the worker is new or back."""
+        is_news = not self.is_up
+        self.heard_mono, self.down_since_mono = now.mono, None
+        return is_news
+
+    def take_heartbeat(self, event: WorkerEventLike, now: Moment) -> bool:
+        """Take what a heartbeat carries; return whether it shows a restart."""
+        self.sends_heartbeats = True
+        self._last_heartbeat_at = now.wall
+        if event.freq is not None and event.freq > 0:
+            self.freq_seconds = min(event.freq, MAX_HEARTBEAT_SECONDS)
+        if event.active is not None:
+            self._active = event.active
+        self._load1 = _first_number(event.loadavg)
+        self._version = event.sw_ver or self._version
+        if event.pid is None:
+            return False
+        is_restart = self._note_pid(event.pid)
+        if event.processed is not None and self._processed.note(event.pid, event.processed):
+            is_restart = True
+        if is_restart:
+            self._started_mono = None
+        return is_restart
+
+    def take_report(self, report: WorkerReport, now: Moment) -> bool:
+        """Replace the answers to ``inspect``; return whether they show a restart."""
+        self.report, self.report_mono = report, now.mono
+        if report.active is not None and not self.sends_heartbeats:
+            self._active = len(report.active)
+        return report.stats is not None and self._take_stats(report.stats, now)
+
+    def _take_stats(self, stats: Stats, now: Moment) -> bool:
+        is_restart = self._note_pid(stats.pid)
+        started_mono = now.mono - stats.uptime_seconds
+        if self._started_mono is None or is_restart:
+            self._started_mono, self._started_at = started_mono, now.wall - stats.uptime_seconds
+        elif started_mono > self._started_mono + RESTART_TOLERANCE_SECONDS:
+            # In containers every incarnation has the same process id.
+            self._started_mono, self._started_at = started_mono, now.wall - stats.uptime_seconds
+            is_restart = True
+        if not self.sends_heartbeats and stats.processed is not None:
+            self._processed.note(stats.pid, stats.processed)
+        for mode, seconds in (
+            ("user", stats.user_cpu_seconds),
+            ("system", stats.system_cpu_seconds),
+        ):
+            if seconds is not None:
+                self._cpu[mode].note(stats.pid, seconds)
+        return is_restart
+
+    def _note_pid(self, pid: int) -> bool:
+        is_new = pid not in self._pids
+        is_restart = is_new and bool(self._pids)
+        if is_new:
+            self._pids[pid] = None
+            if len(self._pids) > INCARNATIONS_REMEMBERED:
+                del self._pids[next(iter(self._pids))]
+        return is_restart
+
+    def view(self, *, with_report: bool) -> WorkerView:
+        is_up = self.is_up
+        return WorkerView(
+            worker=self.shown_name,
+            is_up=is_up if self.has_been_heard else None,
+            version=self._version,
+            last_heartbeat_at=self._last_heartbeat_at,
+            started_at=self._started_at if is_up else None,
+            active=self._active if is_up else None,
+            load1=self._load1 if is_up else None,
+            processed=self._processed.total,
+            finished=self.finished.copy(),
+            processed_by_task=_totals(self.processed_by_task),
+            cpu_seconds=_totals(self._cpu),
+            report=self.report if with_report and is_up else None,
+        )
+
+
+def _totals(counts: Mapping[str, Cumulative]) -> dict[str, float]:
+    return {name: count.total for name, count in counts.items() if count.total is not None}
+
+
+def _first_number(loadavg: object) -> float | None:
+    first = loadavg[0] if isinstance(loadavg, (list, tuple)) and loadavg else None
+    if isinstance(first, bool) or not isinstance(first, (int, float)):
+        return None
+    return float(first) if math.isfinite(first) else None

@@ -1,0 +1,189 @@
+"""The workers: who is there, who has gone, what each has counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from celeriac.model.admission import OVERFLOW, SeriesBudget
+from celeriac.model.cumulative import Cumulative
+from celeriac.model.facts import Moment, WorkerEventLike, WorkerReport
+from celeriac.model.worker import Worker, WorkerView
+
+# Two heartbeats may be missed before a worker is called down.
+MISSED_HEARTBEATS = 2.5
+# How long a solo worker may run one task before it is called down.
+SOLO_PATIENCE_SECONDS = 300.0
+# Workers reconnect after 2, 4, 6 … seconds (kombu), so they are back later than the exporter.
+GRACE_AFTER_OUTAGE_SECONDS = 30.0
+# The most that one worker takes beside its tasks: gauges, outcomes, CPU modes.
+SERIES_PER_WORKER = 24
+HOLDER = "workers"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a silent worker counts as up, and a dead one stays on the page; in seconds."""
+
+    worker_timeout_seconds: float | None = None
+    """None: two and a half of the worker's own heartbeats."""
+    reply_timeout_seconds: float = 30.0
+    """For a worker without heartbeats: how long an answer to ``inspect`` is good for."""
+    retention_seconds: float = 3600.0
+
+
+class WorkerBook:
+    """All workers within the limits; the dead give way to the living."""
+
+    def __init__(
+        self, patience: Patience, limit: int, budget: SeriesBudget, overflows: Counter[str]
+    ) -> None:
+        self._patience = patience
+        self._limit = limit
+        self._budget = budget
+        self._overflows = overflows
+        overflows["worker"] += 0
+        self._workers: dict[str, Worker] = {}
+        self._overflow = Worker(OVERFLOW)
+        self._listening_since_mono: float | None = None
+        self._outage_ended_mono = float("-inf")
+        self.lost = 0
+        self.restarts = 0
+
+    def listen(self, now: Moment) -> None:
+        """Heartbeats can arrive from now on."""
+        self._outage_ended_mono = self._listening_since_mono = now.mono
+
+    def listen_no_more(self) -> None:
+        """Heartbeats cannot arrive: from now on silence says nothing about a worker."""
+        self._listening_since_mono = None
+
+    def hear(self, event: WorkerEventLike, now: Moment) -> bool:
+        """Take a greeting, heartbeat or goodbye; return whether its worker is new or back."""
+        if event.type == "worker-offline":
+            self._say_goodbye(event.hostname, now)
+            return False
+        worker = self._known_or_new(event.hostname, now)
+        if worker is None:
+            return False
+        self.restarts += worker.take_heartbeat(event, now)
+        return worker.live(now)
+
+    def take_reports(self, reports: Iterable[WorkerReport], now: Moment) -> None:
+        """Take each worker's answers to ``inspect``; what one left out is unknown again."""
+        for report in reports:
+            worker = self._known_or_new(report.worker, now)
+            if worker is not None:
+                self.restarts += worker.take_report(report, now)
+                worker.live(now)
+
+    def count_processed(self, name: str, pid: int, by_task: Mapping[str, int]) -> None:
+        """Take a worker's own count of finished tasks, by task (its ``stats``)."""
+        worker = self._workers.get(name)
+        if worker is None:
+            return
+        for task, count in by_task.items():
+            if task not in worker.processed_by_task and not self._budget.take(HOLDER, 1):
+                continue
+            worker.processed_by_task.setdefault(task, Cumulative()).note(pid, count)
+
+    def count_started(self, name: str) -> None:
+        """A task began on worker *name*."""
+        worker = self._workers.get(name)
+        if worker is not None:
+            worker.is_busy = True
+
+    def run_ended(self, name: str) -> None:
+        """A run ended on worker *name*, though its task goes on."""
+        worker = self._workers.get(name)
+        if worker is not None:
+            worker.is_busy = False
+
+    def count_finished(self, name: str, outcome: str, now_mono: float) -> None:
+        """A task ended on worker *name*."""
+        worker = self._workers.get(name) or self._add(name, now_mono) or self._overflow
+        worker.is_busy = False
+        worker.finished[outcome] += 1
+
+    def expire(self, now: Moment) -> None:
+        """Call the silent down; forget those who have been down for the retention."""
+        for worker in list(self._workers.values()):
+            if worker.is_up and self._is_silent(worker, now.mono):
+                worker.down_since_mono = now.mono
+                # Without heartbeats there is no goodbye either: not known to be lost.
+                self.lost += worker.sends_heartbeats
+            elif now.mono - self._gone_since(worker) > self._patience.retention_seconds:
+                self._drop(worker)
+
+    def up(self) -> list[str]:
+        """Return the names of the workers that are up."""
+        return [worker.name for worker in self._workers.values() if worker.is_up]
+
+    def reports(self) -> list[WorkerReport]:
+        """Return the last answers of every worker that is up."""
+        return [w.report for w in self._workers.values() if w.is_up and w.report is not None]
+
+    def views(self, now: Moment, report_max_age_seconds: float) -> list[WorkerView]:
+        """Return all workers; answers older than *report_max_age_seconds* are left out."""
+        workers = list(self._workers.values())
+        if self._overflow.finished.total():
+            workers.append(self._overflow)
+        return [
+            worker.view(with_report=now.mono - worker.report_mono <= report_max_age_seconds)
+            for worker in workers
+        ]
+
+    def _say_goodbye(self, name: str, now: Moment) -> None:
+        worker = self._workers.get(name)
+        if worker is not None and worker.is_up:
+            worker.down_since_mono = now.mono
+
+    def _is_silent(self, worker: Worker, now_mono: float) -> bool:
+        if not worker.sends_heartbeats:
+            return now_mono - worker.heard_mono > self._patience.reply_timeout_seconds
+        if self._listening_since_mono is None:
+            return False
+        heard_mono = max(worker.heard_mono, self._listening_since_mono)
+        return now_mono - heard_mono > self._timeout(worker)
+
+    def _timeout(self, worker: Worker) -> float:
+        own = MISSED_HEARTBEATS * worker.freq_seconds
+        timeout = self._patience.worker_timeout_seconds or own
+        if worker.may_be_mute:
+            return max(timeout, SOLO_PATIENCE_SECONDS)
+        if worker.heard_mono < self._outage_ended_mono:
+            return max(timeout, GRACE_AFTER_OUTAGE_SECONDS)
+        return timeout
+
+    def _gone_since(self, worker: Worker) -> float:
+        if worker.is_up:
+            return float("inf")
+        return worker.first_seen_mono if worker.down_since_mono is None else worker.down_since_mono
+
+    def _known_or_new(self, name: str, now: Moment) -> Worker | None:
+        return self._workers.get(name) or self._add(name, now.mono)
+
+    def _add(self, name: str, now_mono: float) -> Worker | None:
+        """Return a new worker, None (counted) if there is no room, not even by a dead one."""
+        if not self._has_room():
+            self._drop_longest_gone()
+        if not self._has_room():
+            self._overflows["worker"] += 1
+            return None
+        self._budget.take(HOLDER, SERIES_PER_WORKER)
+        worker = self._workers[name] = Worker(name)
+        worker.first_seen_mono = now_mono
+        return worker
+
+    def _has_room(self) -> bool:
+        return len(self._workers) < self._limit and self._budget.has_room_for(SERIES_PER_WORKER)
+
+    def _drop_longest_gone(self) -> None:
+        longest = min(self._workers.values(), key=self._gone_since, default=None)
+        if longest is not None and not longest.is_up:
+            self._drop(longest)
+
+    def _drop(self, worker: Worker) -> None:
+        del self._workers[worker.name]
+        self._budget.give_back(HOLDER, SERIES_PER_WORKER + len(worker.processed_by_task))

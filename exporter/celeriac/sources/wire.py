@@ -1,0 +1,219 @@
+"""Bytes of an event message in, typed events out; pure, strict, without I/O.
+
+The shapes are those of celery 5 (``celery.events.dispatcher``) and, for brokers that need an
+envelope around the body, of kombu's virtual transports (``kombu.transport.virtual.base``).
+Events are untrusted: whatever does not fit is rejected by itself and named by a reason.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+MAX_BODY_BYTES = 2 * 1024 * 1024
+MAX_ENVELOPE_BYTES = MAX_BODY_BYTES * 4 // 3 + 64 * 1024
+MAX_EVENTS_PER_MESSAGE = 10_000
+
+Reason: TypeAlias = Literal[
+    "too_large",
+    "envelope",
+    "content_type",
+    "content_encoding",
+    "compression",
+    "body",
+    "too_many",
+    "event",
+    "unknown_type",
+]
+
+TaskEventType = Literal[
+    "task-sent",
+    "task-received",
+    "task-started",
+    "task-succeeded",
+    "task-failed",
+    "task-retried",
+    "task-rejected",
+    "task-revoked",
+]
+WorkerEventType = Literal["worker-online", "worker-heartbeat", "worker-offline"]
+
+# Seconds since the epoch, up to the year 9999; NaN and infinities fall outside too.
+Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=253_402_300_800)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+
+
+class TaskEvent(msgspec.Struct, gc=False):
+    """One state of one task. Fields typed ``Any`` are read leniently where they are used."""
+
+    type: TaskEventType
+    uuid: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    hostname: Name
+    timestamp: Timestamp
+    name: Name | None = None
+    queue: Name | None = None
+    exchange: str | None = None
+    routing_key: str | None = None
+    eta: Any = None
+    runtime: Any = None
+    exception: Any = None
+    terminated: Any = None
+    expired: Any = None
+    utcoffset: float | None = None
+    clock: int | None = None
+    pid: int | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+
+
+class WorkerEvent(msgspec.Struct, gc=False):
+    """A worker's greeting, heartbeat or goodbye."""
+
+    type: WorkerEventType
+    hostname: Name
+    timestamp: Timestamp
+    pid: int | None = None
+    active: Count | None = None
+    processed: Count | None = None
+    freq: float | None = None
+    loadavg: Any = None
+    sw_ver: str | None = None
+    utcoffset: float | None = None
+    clock: int | None = None
+
+
+Event: TypeAlias = TaskEvent | WorkerEvent
+
+
+class BareMessage(NamedTuple):
+    """A message whose broker carries the properties outside the body (AMQP)."""
+
+    body: bytes
+    content_type: str | None
+    content_encoding: str | None
+    compression: str | None
+
+
+class Decoded(NamedTuple):
+    """The good events of one message, in order, and a reason for each rejected part."""
+
+    events: list[Any]
+    rejected: tuple[Reason, ...] = ()
+
+
+class _Properties(msgspec.Struct, gc=False):
+    delivery_tag: str | int
+    body_encoding: str | None = None
+
+
+class _Headers(msgspec.Struct, gc=False):
+    compression: str | None = None
+
+
+class _Envelope(msgspec.Struct, gc=False, rename="kebab"):
+    # Declared as bytes, the base64 body is decoded in the same pass over the text.
+    body: bytes
+    properties: _Properties
+    content_type: str | None = None
+    content_encoding: str | None = None
+    headers: _Headers | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_task_events = msgspec.json.Decoder(list[TaskEvent] | TaskEvent).decode
+_decode_worker_event = msgspec.json.Decoder(WorkerEvent).decode
+
+_TASK_TYPES = frozenset(TaskEventType.__args__)  # type: ignore[attr-defined]
+_WORKER_TYPES = frozenset(WorkerEventType.__args__)  # type: ignore[attr-defined]
+_TEXT_ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
+def decode(message: bytes | BareMessage, *, from_worker: bool) -> Decoded:
+    """Return the events in *message*; never raise.
+
+    *from_worker* says that the routing key begins with ``worker.``. It only chooses which
+    decoder is tried first.
+    """
+    if isinstance(message, bytes):
+        return decode_envelope(message, from_worker=from_worker)
+    if refusal := _refusal(message.content_type, message.content_encoding, message.compression):
+        return Decoded([], (refusal,))
+    return decode_body(message.body, from_worker=from_worker)
+
+
+def decode_envelope(raw: bytes, *, from_worker: bool) -> Decoded:
+    """Return the events in kombu's JSON envelope *raw*."""
+    if len(raw) > MAX_ENVELOPE_BYTES:
+        return Decoded([], ("too_large",))
+    try:
+        envelope = _decode_envelope(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Decoded([], ("envelope",))
+    if envelope.properties.body_encoding != "base64":
+        return Decoded([], ("content_encoding",))
+    compression = envelope.headers.compression if envelope.headers else None
+    if refusal := _refusal(envelope.content_type, envelope.content_encoding, compression):
+        return Decoded([], (refusal,))
+    return decode_body(envelope.body, from_worker=from_worker)
+
+
+def _refusal(
+    content_type: str | None, content_encoding: str | None, compression: str | None
+) -> Reason | None:
+    if content_type != "application/json":
+        return "content_type"
+    if content_encoding is None or content_encoding.lower() not in _TEXT_ENCODINGS:
+        return "content_encoding"
+    return "compression" if compression else None
+
+
+def decode_body(body: bytes, *, from_worker: bool) -> Decoded:
+    """Return the events in *body*: one JSON object, or a list of them (``task.multi``)."""
+    if len(body) >= MAX_BODY_BYTES:
+        return Decoded([], ("too_large",))
+    try:
+        if from_worker:
+            return Decoded([_decode_worker_event(body)])
+        events = _decode_task_events(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _salvage(body)
+    if not isinstance(events, list):
+        return Decoded([events])
+    if len(events) > MAX_EVENTS_PER_MESSAGE:
+        return Decoded([], ("too_many",))
+    return Decoded(events)
+
+
+def _salvage(body: bytes) -> Decoded:
+    """Decode member by member, so that one bad event costs only itself.
+
+    The standard library's parser is used because it takes NaN, infinities and lone surrogates,
+    for which msgspec refuses the whole text.
+    """
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return Decoded([], ("body",))
+    members = parsed if isinstance(parsed, list) else [parsed]
+    if len(members) > MAX_EVENTS_PER_MESSAGE:
+        return Decoded([], ("too_many",))
+    outcomes = [_salvage_one(member) for member in members]
+    return Decoded(
+        [outcome for outcome in outcomes if not isinstance(outcome, str)],
+        tuple(outcome for outcome in outcomes if isinstance(outcome, str)),
+    )
+
+
+def _salvage_one(member: object) -> Event | Reason:
+    kind = member.get("type") if isinstance(member, dict) else None
+    if not isinstance(kind, str):
+        return "event"
+    if kind not in _TASK_TYPES and kind not in _WORKER_TYPES:
+        return "unknown_type"
+    try:
+        return msgspec.convert(member, TaskEvent if kind in _TASK_TYPES else WorkerEvent)
+    except (msgspec.ValidationError, RecursionError):
+        return "event"
