@@ -66,6 +66,7 @@ class QueueBook:
                 queue=name,
                 depth=depths.get(name),
                 consumers=_consumers(depths.get(name), consumers[name], has_reports),
+                workers=consumers[name] if has_reports else None,
                 processes=processes[name] if has_reports else None,
             )
             for name in names

@@ -18,6 +18,7 @@ class QueueView(NamedTuple):
     queue: str
     depth: QueueDepth | None
     consumers: int | None
+    workers: int | None
     processes: int | None
 
 

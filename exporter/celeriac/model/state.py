@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from celeriac.model.admission import Admission, Limits, SeriesBudget
+from celeriac.model.admission import OVERFLOW, Admission, Limits, SeriesBudget
 from celeriac.model.facts import (
+    UNKNOWN_QUEUE,
     BrokerInfo,
     Moment,
     QueueSample,
@@ -20,7 +21,7 @@ from celeriac.model.ledger import TaskLedger
 from celeriac.model.queues import QueueBook
 from celeriac.model.routes import RouteMap, births
 from celeriac.model.snapshot import ExporterView, OldestActive, Snapshot
-from celeriac.model.sources import SourceLog, source_logs
+from celeriac.model.sources import SourceView, source_logs
 from celeriac.model.tallies import Buckets
 from celeriac.model.tally_table import TallyTable
 from celeriac.model.workers import Patience, WorkerBook
@@ -181,10 +182,12 @@ class ClusterState:
     def queues_with_tasks(self) -> set[str]:
         """Return every queue that tasks have been counted on."""
         with self._lock:
-            return self._table.queue_names()
+            return self._table.queue_names() - {UNKNOWN_QUEUE, OVERFLOW}
 
-    def sources(self) -> dict[str, SourceLog]:
-        return self._sources
+    def source_views(self, now: Moment) -> list[SourceView]:
+        """Return what every source has reported about itself."""
+        with self._lock:
+            return [log.view(now) for log in self._sources.values()]
 
     def snapshot(self, now: Moment, *, is_whole_page: bool = True) -> Snapshot:
         """Return a consistent copy. On a whole page, what is new is shown at 0 once."""

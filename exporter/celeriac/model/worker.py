@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from celeriac.model.admission import printable
 from celeriac.model.cumulative import INCARNATIONS_REMEMBERED, Cumulative
+from celeriac.model.event_switch import TaskEventsSwitch
 from celeriac.model.facts import Moment, Stats, WorkerEventLike, WorkerReport
 
 OUTCOMES = ("succeeded", "failed", "rejected", "revoked")
@@ -34,7 +35,12 @@ class WorkerView:
     finished: Mapping[str, int]
     processed_by_task: Mapping[str, float]
     cpu_seconds: Mapping[str, float]
+    events_enabled: bool | None
     report: WorkerReport | None
+
+    @property
+    def stats(self) -> Stats | None:
+        return self.report.stats if self.report else None
 
 
 class Worker:
@@ -61,6 +67,7 @@ class Worker:
         self._active: int | None = None
         self._load1: float | None = None
         self._processed = Cumulative()
+        self._task_events = TaskEventsSwitch()
         self._cpu = {"user": Cumulative(), "system": Cumulative()}
 
     @property
@@ -83,6 +90,15 @@ class Worker:
         self.heard_mono, self.down_since_mono = now.mono, None
         return is_news
 
+    def begin_run(self) -> None:
+        """Take a ``task-started`` of this worker."""
+        self.is_busy = True
+        self._task_events.note_started()
+
+    def forget_baseline(self) -> None:
+        """Events may have been missed: growth up to the next heartbeat proves nothing."""
+        self._task_events.forget_baseline()
+
     def take_heartbeat(self, event: WorkerEventLike, now: Moment) -> bool:
         """Take what a heartbeat carries; return whether it shows a restart."""
         self.sends_heartbeats = True
@@ -96,6 +112,8 @@ class Worker:
         if event.pid is None:
             return False
         is_restart = self._note_pid(event.pid)
+        if event.processed is not None:
+            self._task_events.note_processed(event.processed)
         if event.processed is not None and self._processed.note(event.pid, event.processed):
             is_restart = True
         if is_restart:
@@ -151,6 +169,7 @@ class Worker:
             finished=self.finished.copy(),
             processed_by_task=_totals(self.processed_by_task),
             cpu_seconds=_totals(self._cpu),
+            events_enabled=self._task_events.is_on if is_up else None,
             report=self.report if with_report and is_up else None,
         )
 

@@ -54,6 +54,8 @@ class WorkerBook:
     def listen(self, now: Moment) -> None:
         """Heartbeats can arrive from now on."""
         self._outage_ended_mono = self._listening_since_mono = now.mono
+        for worker in self._workers.values():
+            worker.forget_baseline()
 
     def listen_no_more(self) -> None:
         """Heartbeats cannot arrive: from now on silence says nothing about a worker."""
@@ -92,7 +94,7 @@ class WorkerBook:
         """A task began on worker *name*."""
         worker = self._workers.get(name)
         if worker is not None:
-            worker.is_busy = True
+            worker.begin_run()
 
     def run_ended(self, name: str) -> None:
         """A run ended on worker *name*, though its task goes on."""

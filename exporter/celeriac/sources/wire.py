@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from celeriac.brokers.contract import Message
+
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_ENVELOPE_BYTES = MAX_BODY_BYTES * 4 // 3 + 64 * 1024
 MAX_EVENTS_PER_MESSAGE = 10_000
@@ -43,7 +45,7 @@ WorkerEventType = Literal["worker-online", "worker-heartbeat", "worker-offline"]
 # Seconds since the epoch, up to the year 9999; NaN and infinities fall outside too.
 Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=253_402_300_800)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class TaskEvent(msgspec.Struct, gc=False):
@@ -88,15 +90,6 @@ class WorkerEvent(msgspec.Struct, gc=False):
 Event: TypeAlias = TaskEvent | WorkerEvent
 
 
-class BareMessage(NamedTuple):
-    """A message whose broker carries the properties outside the body (AMQP)."""
-
-    body: bytes
-    content_type: str | None
-    content_encoding: str | None
-    compression: str | None
-
-
 class Decoded(NamedTuple):
     """The good events of one message, in order, and a reason for each rejected part."""
 
@@ -131,7 +124,7 @@ _WORKER_TYPES = frozenset(WorkerEventType.__args__)  # type: ignore[attr-defined
 _TEXT_ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
-def decode(message: bytes | BareMessage, *, from_worker: bool) -> Decoded:
+def decode(message: Message, *, from_worker: bool) -> Decoded:
     """Return the events in *message*; never raise.
 
     *from_worker* says that the routing key begins with ``worker.``. It only chooses which

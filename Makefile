@@ -1,0 +1,97 @@
+# `make` alone lists the targets. Written for GNU make 3.81 and later, the one macOS still has.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := bash
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALLED := $(VENV)/.installed
+SHELL_SCRIPTS = .ci/run $(sort $(shell find . -name '*.sh' -type f -not -path './.*'))
+VERSION = $(shell sed -nE 's/^__version__ = "(.*)"/\1/p' exporter/celeriac/__init__.py)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null)
+
+# What a caller may set: make demo DEMO_ARGS='--help'
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+IMAGE ?= celeriac:$(VERSION)
+
+.PHONY: help install setup check test unit demo format docs lock image clean
+
+help: ## List the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1:\2/p' Makefile | \
+	while IFS=: read -r target text; do printf '  %-9s %s\n' "$$target" "$$text"; done
+
+install: $(INSTALLED) ## Make .venv and install Celeriac in it, editable, with the locked versions
+
+# A Python counts when it really runs: version managers leave shims on PATH that do not.
+$(BIN)/pip:
+	@for python in python3 python3.13 python3.12 python3.11; do \
+		"$$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		echo "install: making $(VENV) with $$("$$python" --version) ($$python)"; \
+		exec "$$python" -m venv --clear $(VENV); \
+	done; \
+	echo 'install: no Python 3.11 or later with venv here (on Debian: apt-get install python3-venv)' >&2; exit 1
+
+$(INSTALLED): pyproject.toml requirements.lock | $(BIN)/pip
+	@echo 'install: installing Celeriac and its development tools in $(VENV)'
+	@$(PIP) install --quiet -c requirements.lock -e '.[dev]'
+	@touch $@
+
+setup: install ## Install, then add the real parts that the tests run: brokers, Prometheus, Alertmanager
+	@scripts/setup.sh --for test
+
+check: install ## Check format, lint, types, layers, shell scripts and the metric reference
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@command -v shellcheck >/dev/null || [ "$$CI" = true ] || { echo 'shellcheck: not here, skipped'; exit 0; }; \
+	echo shellcheck $(SHELL_SCRIPTS); shellcheck $(SHELL_SCRIPTS)
+	$(BIN)/celeriac metrics --check docs/metrics.md
+
+test: setup ## Run every check and every test; what continuous integration runs
+	@$(MAKE) check
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+unit: install ## Run the fast tests only: no network, no other process
+	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+demo: install ## Start a small Celery cluster and watch it; options in DEMO_ARGS
+	@scripts/setup.sh --for demo
+	$(BIN)/celeriac demo $(DEMO_ARGS)
+
+format: install ## Format the code and apply the fixes that are safe
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+docs: install ## Write docs/metrics.md, the metric reference
+	@mkdir -p docs
+	$(BIN)/celeriac metrics > $(VENV)/metrics.md
+	@mv $(VENV)/metrics.md docs/metrics.md
+
+lock: $(BIN)/pip ## Make requirements.lock anew, with the latest versions that pyproject.toml allows
+	@$(PIP) install --quiet uv
+	@{ \
+		echo "# Exact versions of every extra and of the build backend, for Python 3.11 and later; from 'make lock'."; \
+		echo "# Use: pip install -c requirements.lock -e '.[dev]'"; \
+		$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+			--no-header --no-annotate pyproject.toml - || exit; \
+	} > $(VENV)/requirements.lock
+	@mv $(VENV)/requirements.lock requirements.lock
+	@echo "lock: requirements.lock holds $$(grep -c == requirements.lock) packages"
+
+image: ## Build the container image with docker, podman or buildah; its name in IMAGE
+	@for engine in docker podman buildah; do \
+		"$$engine" info >/dev/null 2>&1 || continue; \
+		build="build"; [ "$$engine" = docker ] || build="build --format docker"; \
+		echo "image: building $(IMAGE) with $$engine"; \
+		exec "$$engine" $$build -t "$(IMAGE)" --build-arg VERSION="$(VERSION)" --build-arg REVISION="$(REVISION)" .; \
+	done; \
+	echo 'image: no docker, podman or buildah that runs here' >&2; exit 1
+
+clean: ## Remove what make and the tools made
+	rm -rf $(VENV) .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

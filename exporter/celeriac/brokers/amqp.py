@@ -1,0 +1,238 @@
+"""RabbitMQ by AMQP 0-9-1, and its management API when its URL is given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import amqp
+import msgspec
+import requests
+from celery import Celery
+from kombu import Connection, Exchange
+
+from celeriac.brokers.contract import BareMessage, Handler
+from celeriac.brokers.session import Session
+from celeriac.celery_app import (
+    AMQP_HEARTBEAT_SECONDS,
+    COMMAND_TIMEOUT_SECONDS,
+    broker_errors,
+    connect,
+)
+from celeriac.errors import BrokerRefusedError, BrokerUnavailableError
+from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
+
+POLL_SECONDS = 0.5
+# Events wait here for an exporter that is slow; the oldest are dropped first.
+EVENT_QUEUE_MAX_LENGTH = 200_000
+EVENT_QUEUE_PREFIX = "celeriac.events."
+# A queue that was not there is asked for again after this long: asking costs a channel.
+ASK_AGAIN_AFTER_SECONDS = 60.0
+
+# kombu.transport.native_delayed_delivery: one queue per level, 28 levels.
+DELAYED_QUEUES = tuple(f"celery_delayed_{level}" for level in range(28))
+
+
+class BrokerQueues:
+    """Depth by passive declare, which a plain user may do; the API adds unacked messages."""
+
+    def __init__(self, app: Celery, management_url: str | None = None) -> None:
+        self._session = Session(app, _Opened, heartbeat=AMQP_HEARTBEAT_SECONDS)
+        self._api = management_url and _ManagementApi(app, management_url)
+        self._missing_since: dict[str, float] = {}
+
+    def fetch_info(self) -> BrokerInfo:
+        with self._session.use() as opened:
+            properties = opened.connection.connection.server_properties
+        return BrokerInfo("amqp", str(properties.get("version", "")))
+
+    def discover(self) -> set[str] | None:
+        return self._api.queues() if self._api else None
+
+    def fetch(self, queues: Collection[str]) -> QueueSample:
+        if self._api:
+            return self._with_unacked(self._declared(queues), self._api.depths())
+        return self._declared(queues)
+
+    def _declared(self, queues: Collection[str]) -> QueueSample:
+        with self._session.use() as opened:
+            opened.keep_alive()
+            depths = {
+                name: depth for name in queues if (depth := self._declare(opened, name)) is not None
+            }
+            return QueueSample(depths, self._delayed(opened))
+
+    def _delayed(self, opened: _Opened) -> int | None:
+        """Return what all levels hold, None where native delayed delivery is not in use."""
+        if self._declare(opened, DELAYED_QUEUES[-1]) is None:
+            return None
+        depths = [self._declare(opened, name) for name in DELAYED_QUEUES]
+        return sum(depth.ready for depth in depths if depth is not None)
+
+    def _declare(self, opened: _Opened, queue: str) -> QueueDepth | None:
+        now = time.monotonic()
+        if now - self._missing_since.get(queue, float("-inf")) < ASK_AGAIN_AFTER_SECONDS:
+            return None
+        depth = opened.depth(queue)
+        if depth is None:
+            self._missing_since[queue] = now
+        else:
+            self._missing_since.pop(queue, None)
+        return depth
+
+    @staticmethod
+    def _with_unacked(sample: QueueSample, by_api: dict[str, QueueDepth]) -> QueueSample:
+        """Add what only the API knows; the depth itself is newer by passive declare."""
+        depths = {
+            name: depth._replace(unacked=by_api[name].unacked if name in by_api else None)
+            for name, depth in sample.depths.items()
+        }
+        return QueueSample(depths, sample.delayed)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class _Opened:
+    """One connection with one channel, which a question for a missing queue costs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._channel: Any = None
+
+    def keep_alive(self) -> None:
+        """Send and check AMQP heartbeats; nobody else reads this connection in between."""
+        with suppress(TimeoutError):
+            self.connection.drain_events(timeout=0.001)
+        self.connection.heartbeat_check()
+
+    def depth(self, queue: str) -> QueueDepth | None:
+        if self._channel is None or not self._channel.is_open:
+            self._channel = self.connection.channel()
+        try:
+            declared = self._channel.queue_declare(queue, passive=True)
+        except amqp.exceptions.NotFound:
+            return None
+        except amqp.exceptions.ResourceLocked:
+            # Exclusive to another connection: not a queue of tasks.
+            return None
+        return QueueDepth(declared.message_count, None, declared.consumer_count)
+
+
+class _ApiQueue(msgspec.Struct, gc=False):
+    name: str
+    messages_ready: int = 0
+    messages_unacknowledged: int = 0
+    consumers: int = 0
+    exclusive: bool = False
+
+
+class _ManagementApi:
+    """The queues of one virtual host by ``GET /api/queues/{vhost}``, up to 5 s old."""
+
+    def __init__(self, app: Celery, url: str) -> None:
+        connection = app.connection_for_write(app.conf.first("broker_url"))
+        vhost = connection.virtual_host or "/"
+        columns = "name,messages_ready,messages_unacknowledged,consumers,exclusive"
+        self._url = (
+            f"{url.rstrip('/')}/api/queues/{quote(vhost, safe='')}"
+            f"?columns={columns}&disable_stats=false"
+        )
+        self._session = requests.Session()
+        self._session.trust_env = False
+        if "@" not in url:
+            self._session.auth = (connection.userid or "guest", connection.password or "guest")
+        self._decode = msgspec.json.Decoder(list[_ApiQueue]).decode
+
+    def queues(self) -> set[str]:
+        return set(self.depths())
+
+    def depths(self) -> dict[str, QueueDepth]:
+        return {
+            queue.name: QueueDepth(
+                queue.messages_ready, queue.messages_unacknowledged, queue.consumers
+            )
+            for queue in self._fetch()
+            if not _is_internal(queue)
+        }
+
+    def _fetch(self) -> list[_ApiQueue]:
+        try:
+            answer = self._session.get(self._url, timeout=COMMAND_TIMEOUT_SECONDS)
+            if answer.status_code in {401, 403, 404}:
+                raise BrokerRefusedError(f"management API: HTTP {answer.status_code}")
+            answer.raise_for_status()
+            return self._decode(answer.content)
+        except (requests.RequestException, msgspec.MsgspecError) as error:
+            # The text of requests' errors holds the URL, which may hold a password.
+            raise BrokerUnavailableError(f"management API: {type(error).__name__}") from error
+
+
+def _is_internal(queue: _ApiQueue) -> bool:
+    return (
+        queue.name in DELAYED_QUEUES
+        or queue.name.endswith(".pidbox")
+        or queue.name.startswith(("celeryev.", EVENT_QUEUE_PREFIX, "amq.gen-"))
+    )
+
+
+class BrokerEventStream:
+    """A queue of this exporter's own, bound to every event, gone when it disconnects."""
+
+    def __init__(self, app: Celery) -> None:
+        self._arrived: list[tuple[BareMessage, bool]] = []
+        self._connection = connect(app, heartbeat=AMQP_HEARTBEAT_SECONDS)
+        with broker_errors(self._connection):
+            self._consume(app.conf.event_exchange)
+        self._checked_mono = time.monotonic()
+
+    def _consume(self, event_exchange: str) -> None:
+        channel = self._connection.channel()
+        # The same declaration as the workers' own (celery.events.event), whoever comes first.
+        Exchange(event_exchange, type="topic", channel=channel).declare()
+        queue = f"{EVENT_QUEUE_PREFIX}{time.time_ns():x}"
+        channel.queue_declare(
+            queue,
+            durable=False,
+            exclusive=True,
+            auto_delete=True,
+            arguments={"x-max-length": EVENT_QUEUE_MAX_LENGTH, "x-overflow": "drop-head"},
+        )
+        channel.queue_bind(queue, event_exchange, routing_key="#")
+        channel.basic_consume(queue, no_ack=True, callback=self._take)
+
+    def _take(self, message: amqp.Message) -> None:
+        body, properties = message.body, message.properties
+        headers = properties.get("application_headers") or {}
+        routing_key = (message.delivery_info or {}).get("routing_key", "")
+        bare = BareMessage(
+            body if isinstance(body, bytes) else str(body).encode(),
+            properties.get("content_type"),
+            properties.get("content_encoding"),
+            headers.get("compression"),
+        )
+        self._arrived.append((bare, str(routing_key).startswith("worker")))
+
+    def receive(self, handle: Handler) -> None:
+        with broker_errors(self._connection), suppress(TimeoutError):
+            self._keep_alive()
+            self._connection.drain_events(timeout=POLL_SECONDS)
+        for message, from_worker in self._drain():
+            handle(message, from_worker)
+
+    def _drain(self) -> Iterator[tuple[BareMessage, bool]]:
+        arrived, self._arrived = self._arrived, []
+        return iter(arrived)
+
+    def _keep_alive(self) -> None:
+        now = time.monotonic()
+        if now - self._checked_mono >= AMQP_HEARTBEAT_SECONDS / 4:
+            self._checked_mono = now
+            self._connection.heartbeat_check()
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._connection.collect(socket_timeout=0.5)

@@ -1,0 +1,57 @@
+"""The contract of a broker: how deep is each queue, and what do the workers say?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import NamedTuple, Protocol, TypeAlias
+
+from celeriac.model.facts import BrokerInfo, QueueSample
+
+
+class BareMessage(NamedTuple):
+    """A message whose broker carries the properties outside the body."""
+
+    body: bytes
+    content_type: str | None
+    content_encoding: str | None
+    compression: str | None
+
+
+Message: TypeAlias = bytes | BareMessage
+"""``bytes`` is a whole envelope of kombu's virtual transports."""
+
+Handler: TypeAlias = Callable[[Message, bool], None]
+"""Takes a message, and whether it is a worker's own (its routing key begins with ``worker.``)."""
+
+
+class Queues(Protocol):
+    """The queues of one broker, over a connection of its own that is made when needed.
+
+    Every fetch may raise BrokerUnavailableError or BrokerRefusedError, and takes a new
+    connection the next time.
+    """
+
+    def fetch_info(self) -> BrokerInfo:
+        """Return which broker this is."""
+
+    def discover(self) -> set[str] | None:
+        """Return every queue of the broker, consumed or not; None if it cannot list them."""
+
+    def fetch(self, queues: Collection[str]) -> QueueSample:
+        """Return the depth of *queues*; a missing queue is left out, not zero."""
+
+    def close(self) -> None:
+        """Give the connection back. May be called twice."""
+
+
+class EventStream(Protocol):
+    """A subscription to the workers' events, over a connection of its own.
+
+    Errors are those of Queues; after one, the stream is of no more use and is to be closed.
+    """
+
+    def receive(self, handle: Handler) -> None:
+        """Wait a moment for messages and hand over those that have come, in their order."""
+
+    def close(self) -> None:
+        """Unsubscribe. May be called twice."""

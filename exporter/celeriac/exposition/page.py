@@ -1,0 +1,82 @@
+"""The page of metrics: one snapshot, rendered from memory, never failing, never waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import exposition as text
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from celeriac.clock import Clock
+from celeriac.exposition.families import SERIES, Family
+from celeriac.exposition.messages import Request, Response
+from celeriac.exposition.text import (
+    OPENMETRICS_TYPE,
+    TEXT_TYPE,
+    header,
+    sample_lines,
+    wants_openmetrics,
+)
+from celeriac.model.state import ClusterState
+
+CHUNK_LINES = 4096
+_SUFFIXES = ("_bucket", "_count", "_sum", "_total")
+
+
+class MetricsPage:
+    """Answers ``/metrics``, whole or restricted by ``name[]``."""
+
+    def __init__(self, state: ClusterState, clock: Clock, families: Sequence[Family]) -> None:
+        self._state = state
+        self._clock = clock
+        self._families = families
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+        self._series = 0
+
+    def respond(self, request: Request) -> Response:
+        """Return the page in the format that *request* prefers."""
+        names = frozenset(request.query.get("name[]", ()))
+        is_openmetrics = wants_openmetrics(request.headers.get("Accept", ""))
+        return Response(
+            self.render(names, is_openmetrics=is_openmetrics),
+            OPENMETRICS_TYPE if is_openmetrics else TEXT_TYPE,
+        )
+
+    def render(
+        self, names: Collection[str] = (), *, is_openmetrics: bool = False
+    ) -> Iterator[bytes]:
+        """Yield the page in chunks; *names* of families or of samples restrict it."""
+        families = [family for family in self._families if _is_wanted(family, names)]
+        snapshot = self._state.snapshot(self._clock(), is_whole_page=not names)
+        pieces: list[str] = []
+        series = 0
+        for family in families:
+            pieces.append(header(family, is_openmetrics=is_openmetrics))
+            for lines in sample_lines(family, family.read(snapshot)):
+                series += lines.count("\n")
+                pieces.append(lines)
+                if len(pieces) >= CHUNK_LINES:
+                    yield "".join(pieces).encode()
+                    pieces.clear()
+        if not names:
+            self._series = series
+        pieces.append(self._tail(names, is_openmetrics=is_openmetrics))
+        yield "".join(pieces).encode()
+
+    def _tail(self, names: Collection[str], *, is_openmetrics: bool) -> str:
+        tail = ""
+        if _is_wanted(SERIES, names):
+            lines = "".join(sample_lines(SERIES, [((), self._series)]))
+            tail += header(SERIES, is_openmetrics=is_openmetrics) + lines
+        registry = self._process.restricted_registry(names) if names else self._process
+        generate = openmetrics.generate_latest if is_openmetrics else text.generate_latest
+        return tail + bytes(generate(registry)).decode()
+
+
+def _is_wanted(family: Family, names: Collection[str]) -> bool:
+    if not names or family.name in names:
+        return True
+    base = family.name.removesuffix("_total")
+    return any(base + suffix in names for suffix in ("", *_SUFFIXES))

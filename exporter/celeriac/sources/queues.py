@@ -1,0 +1,54 @@
+"""The queues source: asks the broker how deep each queue is."""
+
+from __future__ import annotations
+
+from celeriac.brokers.contract import Queues
+from celeriac.clock import Clock
+from celeriac.errors import BrokerError
+from celeriac.model.facts import BrokerInfo
+from celeriac.model.state import ClusterState
+from celeriac.sources.observation import Observation
+
+SOURCE = "queues"
+
+
+class QueuesSource:
+    """One call of ``sample_once`` is one sample of all queues that anybody knows."""
+
+    def __init__(
+        self, queues: Queues, state: ClusterState, clock: Clock, always: frozenset[str]
+    ) -> None:
+        self._queues = queues
+        self._state = state
+        self._clock = clock
+        self._always = always
+        self._observation = Observation(SOURCE, state, clock)
+        self._info: BrokerInfo | None = None
+
+    def sample_once(self) -> None:
+        """Fetch the depths of the queues of workers, broker, events and configuration."""
+        with self._observation.sample():
+            try:
+                self._sample()
+            except BrokerError:
+                # Asked again when it is back: it may have been upgraded meanwhile.
+                self._info = None
+                self._state.set_broker(is_up=False)
+                raise
+
+    def close(self) -> None:
+        self._queues.close()
+
+    def _sample(self) -> None:
+        if self._info is None:
+            self._info = self._queues.fetch_info()
+        sample = self._queues.fetch(sorted(self._names()))
+        self._state.replace_queues(sample, self._clock())
+        self._state.set_broker(is_up=True, info=self._info)
+
+    def _names(self) -> set[str]:
+        consumed = (report.queues or frozenset() for report in self._state.worker_reports())
+        discovered = self._queues.discover()
+        if discovered is None:
+            discovered = self._state.queues_with_tasks()
+        return set(self._always).union(discovered, *consumed)

@@ -1,0 +1,131 @@
+"""The workers source: asks every worker that is up what it has and what it does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from celeriac.clock import Clock
+from celeriac.control import Command, Question, RemoteControl, Replies
+from celeriac.model.facts import Moment, WorkerReport
+from celeriac.model.state import ClusterState
+from celeriac.sources import answers
+from celeriac.sources.observation import Observation
+
+SOURCE = "workers"
+DISCOVERY_TIMEOUT_SECONDS = 1.0
+
+OFTEN = tuple(
+    Command(name) for name in ("stats", "active", "reserved", "scheduled", "active_queues")
+)
+# These change rarely, and the ids of revoked tasks can be megabytes.
+SELDOM = tuple(map(Command, ("registered", "conf", "revoked")))
+PING = Command("ping")
+ENABLE_EVENTS = Command("enable_events")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersOptions:
+    """When to ask how; in seconds."""
+
+    inspect_timeout_seconds: float = 2.0
+    seldom_every_seconds: float = 60.0
+    enables_events: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Seldom:
+    """What a worker said to the commands that are sent seldom."""
+
+    report: WorkerReport
+    mono: float
+
+
+class WorkersSource:
+    """One call of ``sample_once`` is one sample; a slow worker costs only its own numbers."""
+
+    def __init__(
+        self, control: RemoteControl, state: ClusterState, clock: Clock, options: WorkersOptions
+    ) -> None:
+        self._control = control
+        self._state = state
+        self._clock = clock
+        self._options = options
+        self._observation = Observation(SOURCE, state, clock)
+        self._seldom: dict[str, _Seldom] = {}
+        self._discovered_mono = float("-inf")
+
+    def sample_once(self) -> None:
+        """Ask all known workers at once, and now and then whoever else is there."""
+        with self._observation.sample():
+            self._sample()
+
+    def close(self) -> None:
+        self._control.close()
+
+    def _sample(self) -> None:
+        now = self._clock()
+        known = set(self._state.workers_up())
+        if not known or now.mono - self._discovered_mono >= self._options.seldom_every_seconds:
+            # Who sends no heartbeats can be found only by asking everybody.
+            self._discovered_mono = now.mono
+            known |= self._discover()
+        if known:
+            self._ask(known, now)
+        else:
+            self._state.replace_workers([], 0, now)
+
+    def _discover(self) -> set[str]:
+        return self._control.ask_everybody(PING, DISCOVERY_TIMEOUT_SECONDS).workers()
+
+    def _ask(self, workers: Collection[str], now: Moment) -> None:
+        newcomers = [worker for worker in workers if self._is_seldom_due(worker, now)]
+        if newcomers and self._options.enables_events:
+            self._control.tell(ENABLE_EVENTS, newcomers)
+        questions = [Question(command, workers) for command in OFTEN]
+        if newcomers:
+            questions += [Question(command, newcomers) for command in SELDOM]
+        replies = self._control.ask(questions, self._options.inspect_timeout_seconds)
+        self._take(replies, workers)
+
+    def _take(self, replies: Replies, asked: Collection[str]) -> None:
+        now = self._clock()
+        reports = self._reports(replies, now)
+        answered = {report.worker for report in reports}
+        unanswered = len(set(asked) - answered)
+        self._seldom = {worker: kept for worker, kept in self._seldom.items() if worker in asked}
+        self._state.replace_workers(reports, unanswered, now)
+        self._state.reject_replies(replies.rejected)
+
+    def _reports(self, replies: Replies, now: Moment) -> list[WorkerReport]:
+        by_worker: Mapping[str, dict[str, msgspec.Raw]] = defaultdict(dict)
+        for (worker, method), raw in replies.answers.items():
+            by_worker[worker][method] = raw
+        reports = []
+        for worker, by_method in by_worker.items():
+            report, unreadable = answers.report(worker, by_method)
+            replies.rejected.extend("unreadable" for _ in unreadable)
+            reports.append(self._with_seldom(report, now))
+        return reports
+
+    def _is_seldom_due(self, worker: str, now: Moment) -> bool:
+        kept = self._seldom.get(worker)
+        return kept is None or now.mono - kept.mono >= self._options.seldom_every_seconds
+
+    def _with_seldom(self, report: WorkerReport, now: Moment) -> WorkerReport:
+        """Add what the worker said earlier to the commands it was not asked this time."""
+        if report.registered is not None or report.revoked_ids is not None:
+            self._seldom[report.worker] = _Seldom(report, now.mono)
+            return report
+        kept = self._seldom.get(report.worker)
+        if kept is None:
+            return report
+        return replace(
+            report,
+            registered=kept.report.registered,
+            routing=kept.report.routing,
+            revoked_ids=kept.report.revoked_ids,
+        )
