@@ -18,8 +18,8 @@ import msgspec
 from celery import Celery
 from kombu import Connection, Consumer, Producer
 
-from celeriac.brokers.session import Session
 from celeriac.celery_app import AMQP_HEARTBEAT_SECONDS
+from celeriac.session import Session
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 EVERYBODY: tuple[str, ...] = ()

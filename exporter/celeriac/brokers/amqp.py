@@ -15,7 +15,6 @@ from celery import Celery
 from kombu import Connection, Exchange
 
 from celeriac.brokers.contract import BareMessage, Handler
-from celeriac.brokers.session import Session
 from celeriac.celery_app import (
     AMQP_HEARTBEAT_SECONDS,
     COMMAND_TIMEOUT_SECONDS,
@@ -24,6 +23,7 @@ from celeriac.celery_app import (
 )
 from celeriac.errors import BrokerRefusedError, BrokerUnavailableError
 from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
+from celeriac.session import Session
 
 POLL_SECONDS = 0.5
 # Events wait here for an exporter that is slow; the oldest are dropped first.

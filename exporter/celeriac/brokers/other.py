@@ -14,9 +14,9 @@ from kombu import Connection, Consumer, Queue
 from kombu.transport.virtual.base import AbstractChannel
 
 from celeriac.brokers.contract import BareMessage, Handler
-from celeriac.brokers.session import Session
 from celeriac.celery_app import broker_errors, connect
 from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
+from celeriac.session import Session
 
 POLL_SECONDS = 0.5
 

@@ -18,9 +18,9 @@ from celery import Celery
 from kombu import Connection
 
 from celeriac.brokers.contract import Handler
-from celeriac.brokers.session import Session
 from celeriac.celery_app import COMMAND_TIMEOUT_SECONDS, broker_errors, connect
 from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
+from celeriac.session import Session
 
 POLL_SECONDS = 0.5
 # A subscriber hears nothing from a broker that has stopped, nor from one without workers.
