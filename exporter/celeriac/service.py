@@ -61,10 +61,13 @@ class Background:
 class Periodic(Background):
     """Call ``run_once`` every ``interval_seconds``, at once when poked, until stopped.
 
-    ``run_once`` reports its own failures; an exception that gets out of it ends the service.
+    ``run_once`` may return after how many seconds it wants to run again, if that is sooner. It
+    reports its own failures; an exception that gets out of it ends the service.
     """
 
-    def __init__(self, name: str, interval_seconds: float, run_once: Callable[[], object]) -> None:
+    def __init__(
+        self, name: str, interval_seconds: float, run_once: Callable[[], float | None]
+    ) -> None:
         super().__init__(name)
         self._interval_seconds = interval_seconds
         self._run_once = run_once
@@ -82,6 +85,6 @@ class Periodic(Background):
     def run(self) -> None:
         while not self.stopping.is_set():
             self._due.clear()
-            self._run_once()
+            sooner = self._run_once()
             if not self.stopping.is_set():
-                self._due.wait(self._interval_seconds)
+                self._due.wait(self._interval_seconds if sooner is None else sooner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,9 @@ from celeriac.sources.observation import Observation
 
 SOURCE = "workers"
 DISCOVERY_TIMEOUT_SECONDS = 1.0
+# A worker greets a moment before it listens to commands.
+ASK_NEWCOMERS_AGAIN_AFTER_SECONDS = 1.0
+ATTEMPTS_WITH_NEWCOMERS = 4
 
 OFTEN = tuple(
     Command(name) for name in ("stats", "active", "reserved", "scheduled", "active_queues")
@@ -56,12 +59,21 @@ class WorkersSource:
         self._options = options
         self._observation = Observation(SOURCE, state, clock)
         self._seldom: dict[str, _Seldom] = {}
+        self._unanswered: Counter[str] = Counter()
         self._discovered_mono = float("-inf")
 
-    def sample_once(self) -> None:
-        """Ask all known workers at once, and now and then whoever else is there."""
+    def sample_once(self) -> float | None:
+        """Ask all known workers at once, and now and then whoever else is there.
+
+        Return after how many seconds a newcomer that did not answer is worth another sample.
+        """
         with self._observation.sample():
             self._sample()
+        is_worth_it = any(
+            worker not in self._seldom and attempts < ATTEMPTS_WITH_NEWCOMERS
+            for worker, attempts in self._unanswered.items()
+        )
+        return ASK_NEWCOMERS_AGAIN_AFTER_SECONDS if is_worth_it else None
 
     def close(self) -> None:
         self._control.close()
@@ -94,10 +106,10 @@ class WorkersSource:
     def _take(self, replies: Replies, asked: Collection[str]) -> None:
         now = self._clock()
         reports = self._reports(replies, now)
-        answered = {report.worker for report in reports}
-        unanswered = len(set(asked) - answered)
+        unanswered = set(asked) - {report.worker for report in reports}
+        self._unanswered = Counter({name: self._unanswered[name] + 1 for name in unanswered})
         self._seldom = {worker: kept for worker, kept in self._seldom.items() if worker in asked}
-        self._state.replace_workers(reports, unanswered, now)
+        self._state.replace_workers(reports, len(unanswered), now)
         self._state.reject_replies(replies.rejected)
 
     def _reports(self, replies: Replies, now: Moment) -> list[WorkerReport]:
