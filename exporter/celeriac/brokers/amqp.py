@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -21,7 +22,7 @@ from celeriac.celery_app import (
     broker_errors,
     connect,
 )
-from celeriac.errors import BrokerRefusedError, BrokerUnavailableError
+from celeriac.errors import BrokerError, BrokerRefusedError, BrokerUnavailableError
 from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
 from celeriac.session import Session
 
@@ -31,6 +32,8 @@ EVENT_QUEUE_MAX_LENGTH = 200_000
 EVENT_QUEUE_PREFIX = "celeriac.events."
 # A queue that was not there is asked for again after this long: asking costs a channel.
 ASK_AGAIN_AFTER_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
 
 # kombu.transport.native_delayed_delivery: one queue per level, 28 levels.
 DELAYED_QUEUES = tuple(f"celery_delayed_{level}" for level in range(28))
@@ -42,6 +45,7 @@ class BrokerQueues:
     def __init__(self, app: Celery, management_url: str | None = None) -> None:
         self._session = Session(app, _Opened, heartbeat=AMQP_HEARTBEAT_SECONDS)
         self._api = management_url and _ManagementApi(app, management_url)
+        self._by_api: dict[str, QueueDepth] | None = None
         self._missing_since: dict[str, float] = {}
 
     def fetch_info(self) -> BrokerInfo:
@@ -50,20 +54,23 @@ class BrokerQueues:
         return BrokerInfo("amqp", str(properties.get("version", "")))
 
     def discover(self) -> set[str] | None:
-        return self._api.queues() if self._api else None
+        self._by_api = self._api.try_depths() if self._api else None
+        return None if self._by_api is None else set(self._by_api)
 
     def fetch(self, queues: Collection[str]) -> QueueSample:
-        if self._api:
-            return self._with_unacked(self._declared(queues), self._api.depths())
-        return self._declared(queues)
-
-    def _declared(self, queues: Collection[str]) -> QueueSample:
         with self._session.use() as opened:
             opened.keep_alive()
             depths = {
-                name: depth for name in queues if (depth := self._declare(opened, name)) is not None
+                name: self._with_unacked(name, depth)
+                for name in queues
+                if (depth := self._declare(opened, name)) is not None
             }
             return QueueSample(depths, self._delayed(opened))
+
+    def _with_unacked(self, queue: str, depth: QueueDepth) -> QueueDepth:
+        """Add what only the API knows; the depth itself is newer by passive declare."""
+        by_api = (self._by_api or {}).get(queue)
+        return depth._replace(unacked=by_api.unacked if by_api else None)
 
     def _delayed(self, opened: _Opened) -> int | None:
         """Return what all levels hold, None where native delayed delivery is not in use."""
@@ -82,15 +89,6 @@ class BrokerQueues:
         else:
             self._missing_since.pop(queue, None)
         return depth
-
-    @staticmethod
-    def _with_unacked(sample: QueueSample, by_api: dict[str, QueueDepth]) -> QueueSample:
-        """Add what only the API knows; the depth itself is newer by passive declare."""
-        depths = {
-            name: depth._replace(unacked=by_api[name].unacked if name in by_api else None)
-            for name, depth in sample.depths.items()
-        }
-        return QueueSample(depths, sample.delayed)
 
     def close(self) -> None:
         self._session.close()
@@ -137,18 +135,25 @@ class _ManagementApi:
         connection = app.connection_for_write(app.conf.first("broker_url"))
         vhost = connection.virtual_host or "/"
         columns = "name,messages_ready,messages_unacknowledged,consumers,exclusive"
-        self._url = (
-            f"{url.rstrip('/')}/api/queues/{quote(vhost, safe='')}"
-            f"?columns={columns}&disable_stats=false"
-        )
+        self._url = f"{url.rstrip('/')}/api/queues/{quote(vhost, safe='')}?columns={columns}"
         self._session = requests.Session()
         self._session.trust_env = False
         if "@" not in url:
             self._session.auth = (connection.userid or "guest", connection.password or "guest")
         self._decode = msgspec.json.Decoder(list[_ApiQueue]).decode
+        self._has_failed = False
 
-    def queues(self) -> set[str]:
-        return set(self.depths())
+    def try_depths(self) -> dict[str, QueueDepth] | None:
+        """Return the depths; None if the API does not answer, which is logged once."""
+        try:
+            depths = self.depths()
+        except BrokerError as error:
+            if not self._has_failed:
+                logger.warning("%s: no unacked messages until it answers", error)
+            self._has_failed = True
+            return None
+        self._has_failed = False
+        return depths
 
     def depths(self) -> dict[str, QueueDepth]:
         return {

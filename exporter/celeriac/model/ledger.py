@@ -17,6 +17,8 @@ from celeriac.model.workers import WorkerBook
 
 # The client's task-sent and the worker's task-received race each other to the exporter.
 HOLD_SECONDS = 1.0
+# How much later than a start its own task-sent may be stamped.
+RACE_SECONDS = 1.0
 # A worker that has just appeared has not told yet which queues it consumes.
 HOLD_FOR_WORKER_SECONDS = 5.0
 ENDED_TASKS_REMEMBERED = 10_000
@@ -222,7 +224,8 @@ class TaskLedger:
     def _sent(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[Outcome.SENT] += 1
         due_at = max(event.timestamp, _epoch_seconds(event.eta) or 0.0)
-        if track.started_at is not None and event.timestamp <= track.started_at:
+        if track.started_at is not None and event.timestamp <= track.started_at + RACE_SECONDS:
+            # Clients stamp the event after they published: a quick worker can be first.
             self._observe_queue_wait(tally, track.started_at - due_at)
             track.started_at = None
         else:
@@ -270,6 +273,7 @@ class TaskLedger:
 
     def _retried(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[Outcome.RETRIED] += 1
+        track.started_at = None
         self._workers.run_ended(event.hostname)
 
     def _rejected(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
