@@ -163,7 +163,7 @@ def cli() -> None:
     type=seconds(1, 86400),
     metavar="SECONDS",
     help="Call a worker down after this silence.  [default: two and a half of its own "
-    "heartbeats, which is 5]",
+    "heartbeats, which is 5; 300 for a solo worker, which is mute while it works]",
 )
 @sampling(
     "--worker-retention",

@@ -23,15 +23,15 @@ def run_workload(
 ) -> Truth:
     """Publish ``total`` tasks of every kind and return when the last one has ended.
 
-    Their last events may still be on the way then.
+    Its last events may still be on the way then. The timeout holds for each of its two parts.
     """
     run = _Run(fleet, plan_orders(total, seed, fleet.posts))
     run.revoke_beforehand()
-    with fleet.app.producer_or_acquire() as producer:
-        for order in run.orders:
-            publish(fleet.app, order, producer)
-            run.follow_journal()
-    wait_for(run.has_ended, timeout_seconds, "the end of the workload")
+    # A killed child takes its latest messages with it: RabbitMQ drops what the channel of a
+    # broken connection has not read yet. So no child is killed before all else has ended.
+    for is_last in (False, True):
+        run.publish([one for one in run.orders if (one.kind == "terminate") is is_last])
+        run.wait(timeout_seconds)
     return Truth(run.orders)
 
 
@@ -60,12 +60,8 @@ class _Run:
 
     fleet: Fleet
     orders: list[Order]
-    missing: Counter[str] = field(init=False)
-    last_words: dict[str, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.last_words = {order.task_id: order.last_word for order in self.orders}
-        self.missing = Counter({order.task_id: order.endings for order in self.orders})
+    missing: Counter[str] = field(default_factory=Counter)
+    last_words: dict[str, str] = field(default_factory=dict)
 
     def revoke_beforehand(self) -> None:
         """Revoke what has to be revoked before it is published, and wait for every worker."""
@@ -77,6 +73,15 @@ class _Run:
         if len(answers) != len(nodes):
             raise TimeoutError(f"of {nodes} only these acknowledged a revoke: {answers}")
 
+    def publish(self, orders: list[Order]) -> None:
+        """Publish some of the orders and follow the journal meanwhile."""
+        with self.fleet.app.producer_or_acquire() as producer:
+            for order in orders:
+                self.missing[order.task_id] = order.endings
+                self.last_words[order.task_id] = order.last_word
+                publish(self.fleet.app, order, producer)
+                self.follow_journal()
+
     def follow_journal(self) -> None:
         """Take note of what ended, and terminate what says that it runs."""
         for entry in self.fleet.journal.read_new():
@@ -85,8 +90,16 @@ class _Run:
             elif entry.word == self.last_words[entry.task_id]:
                 self.missing[entry.task_id] -= 1
 
+    def wait(self, timeout_seconds: float) -> None:
+        """Return when every published task has ended; raise with the ones that have not."""
+        try:
+            wait_for(self.has_ended, timeout_seconds, "the end of the workload")
+        except TimeoutError as error:
+            late = [order for order in self.orders if self.missing[order.task_id]]
+            raise TimeoutError(f"{error}; these did not end: {late}") from error
+
     def has_ended(self) -> bool:
-        """Return True if every task has; raise if a task ended more often than ordered."""
+        """Return True if every published task has; raise if one did more often than ordered."""
         self.follow_journal()
         self.fleet.require_alive()
         if excess := [task_id for task_id, times in self.missing.items() if times < 0]:

@@ -31,7 +31,7 @@ POLL_SECONDS = 0.5
 EVENT_QUEUE_MAX_LENGTH = 200_000
 EVENT_QUEUE_PREFIX = "celeriac.events."
 # A queue that was not there is asked for again after this long: asking costs a channel.
-ASK_AGAIN_AFTER_SECONDS = 60.0
+ASK_AGAIN_AFTER_SECONDS = 15.0
 
 logger = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ _LIMITS = """\
 | `celery_worker_last_heartbeat_timestamp_seconds`, `celery_worker_load1` | workers with `--without-heartbeat` | up and down are then known from answers to `inspect`; such a worker has no goodbye either and is never counted as lost |
 | `celery_worker_events_enabled` | workers that have run nothing since the exporter started | no command tells; it is concluded from `processed` growing with or without `task-started` |
 | `celery_worker_cpu_seconds_total`, `celery_worker_max_resident_memory_bytes` | child processes of a prefork pool; Windows | the worker reports its main process only |
-| `celery_worker_up` within three heartbeats | solo workers | one task blocks their heartbeats: a busy one is called down after 300 s |
+| `celery_worker_up` within three heartbeats | solo workers | one task blocks their heartbeats, and nothing tells a busy one from a dead one: called down after 300 s, or after `--worker-timeout` |
 | histograms | the first page after their first observation | they are born at 0, so that `increase()` sees everything after |
 """
 

@@ -274,7 +274,6 @@ class TaskLedger:
     def _retried(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[Outcome.RETRIED] += 1
         track.started_at = None
-        self._workers.run_ended(event.hostname)
 
     def _rejected(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[Outcome.REJECTED] += 1

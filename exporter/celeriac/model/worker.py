@@ -54,7 +54,6 @@ class Worker:
         self.down_since_mono: float | None = None
         self.sends_heartbeats = False
         self.freq_seconds = DEFAULT_HEARTBEAT_SECONDS
-        self.is_busy: bool | None = None
         self.report: WorkerReport | None = None
         self.report_mono = NEVER
         self.finished: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
@@ -80,9 +79,9 @@ class Worker:
 
     @property
     def may_be_mute(self) -> bool:
-        """A solo worker sends no heartbeat while it runs a task."""
+        """A solo worker sends neither heartbeats nor its last events while it runs a task."""
         stats = self.report.stats if self.report else None
-        return stats is not None and stats.pool == "solo" and self.is_busy is not False
+        return stats is not None and stats.pool == "solo"
 
     def live(self, now: Moment) -> bool:
         """Take any sign of life; return whether the worker is new or back."""
@@ -90,9 +89,8 @@ class Worker:
         self.heard_mono, self.down_since_mono = now.mono, None
         return is_news
 
-    def begin_run(self) -> None:
+    def note_started(self) -> None:
         """Take a ``task-started`` of this worker."""
-        self.is_busy = True
         self._task_events.note_started()
 
     def forget_baseline(self) -> None:

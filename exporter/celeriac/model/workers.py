@@ -27,7 +27,7 @@ class Patience:
     """How long a silent worker counts as up, and a dead one stays on the page; in seconds."""
 
     worker_timeout_seconds: float | None = None
-    """None: two and a half of the worker's own heartbeats."""
+    """None: two and a half of the worker's own heartbeats, but minutes for a solo worker."""
     reply_timeout_seconds: float = 30.0
     """For a worker without heartbeats: how long an answer to ``inspect`` is good for."""
     retention_seconds: float = 3600.0
@@ -94,18 +94,11 @@ class WorkerBook:
         """A task began on worker *name*."""
         worker = self._workers.get(name)
         if worker is not None:
-            worker.begin_run()
-
-    def run_ended(self, name: str) -> None:
-        """A run ended on worker *name*, though its task goes on."""
-        worker = self._workers.get(name)
-        if worker is not None:
-            worker.is_busy = False
+            worker.note_started()
 
     def count_finished(self, name: str, outcome: str, now_mono: float) -> None:
         """A task ended on worker *name*."""
         worker = self._workers.get(name) or self._add(name, now_mono) or self._overflow
-        worker.is_busy = False
         worker.finished[outcome] += 1
 
     def expire(self, now: Moment) -> None:
@@ -151,9 +144,9 @@ class WorkerBook:
 
     def _timeout(self, worker: Worker) -> float:
         own = MISSED_HEARTBEATS * worker.freq_seconds
-        timeout = self._patience.worker_timeout_seconds or own
         if worker.may_be_mute:
-            return max(timeout, SOLO_PATIENCE_SECONDS)
+            own = max(own, SOLO_PATIENCE_SECONDS)
+        timeout = self._patience.worker_timeout_seconds or own
         if worker.heard_mono < self._outage_ended_mono:
             return max(timeout, GRACE_AFTER_OUTAGE_SECONDS)
         return timeout

@@ -1,0 +1,45 @@
+"""What to look at first: queries of the demo, each of which answers after a minute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One PromQL query and what it shows."""
+
+    shows: str
+    query: str
+
+
+LOOKS = (
+    Look(
+        "Backlog: every three minutes media gets more than slow@demo can do",
+        "sum by (queue) (celery_queue_length)",
+    ),
+    Look(
+        "Throughput, by task",
+        "sum by (task) (rate(celery_task_succeeded_total[1m]))",
+    ),
+    Look(
+        "Failures, by task and exception",
+        "sum by (task, exception) (increase(celery_task_exceptions_total[5m]))",
+    ),
+    Look(
+        "How long nineteen of twenty tasks wait at most, by queue",
+        "histogram_quantile(0.95, "
+        "sum by (queue, le) (rate(celery_task_queue_wait_seconds_bucket[1m])))",
+    ),
+    Look(
+        "A queue that fills and that nobody consumes",
+        "celery_queue_length and on (queue) celery_queue_consumers == 0",
+    ),
+)
+
+
+def graph_url(prometheus_url: str, query: str) -> str:
+    """Return the page of Prometheus that draws the query over the last quarter of an hour."""
+    parameters = {"g0.expr": query, "g0.tab": "0", "g0.range_input": "15m"}
+    return f"{prometheus_url}/graph?{urlencode(parameters)}"

@@ -1,0 +1,57 @@
+"""The demo from its first line to its last: lock, start, show, hold, end everything."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from celeriac.demo.children import ChildDiedError, Children
+from celeriac.demo.cluster import Addresses, Cluster
+from celeriac.demo.screen import Screen
+from celeriac.demo.state_dir import StateDir
+from celeriac.demo.watch import StartTimeoutError, StopRequestedError, Watch, stop_signals
+
+
+def play(state_path: Path, duration_seconds: float | None) -> None:
+    """Run one demo in the folder; exit with 1 if a part of it fails, after ending the rest."""
+    state, screen = StateDir(state_path), Screen()
+    with state.locked(), stop_signals() as stop_requested:
+        children = Children(state.logs)
+        try:
+            _run(state, children, Watch(children, stop_requested), screen, duration_seconds)
+        except StopRequestedError:
+            pass
+        except (ChildDiedError, StartTimeoutError) as error:
+            print(f"celeriac demo: {error}\nAll logs: {state.logs}", file=sys.stderr)
+            sys.exit(1)
+        finally:
+            screen.say("ending everything it started")
+            children.stop()
+    screen.say("nothing of it runs any more")
+
+
+def _run(
+    state: StateDir,
+    children: Children,
+    watch: Watch,
+    screen: Screen,
+    duration_seconds: float | None,
+) -> None:
+    with screen.starting(Cluster.STEPS) as announce:
+        addresses = Cluster(state, children, watch, announce).start()
+    state.write_env(_env(state, addresses))
+    screen.show_guide(addresses, state, _end_of(duration_seconds))
+    watch.hold(duration_seconds)
+
+
+def _env(state: StateDir, addresses: Addresses) -> dict[str, str]:
+    values = {"EXPORTER_URL": addresses.exporter_url, "BROKER_URL": addresses.broker_url}
+    if addresses.prometheus_url is not None:
+        values["PROMETHEUS_URL"] = addresses.prometheus_url
+    return values | {"STATE_DIR": str(state.path)}
+
+
+def _end_of(duration_seconds: float | None) -> str:
+    if duration_seconds is None:
+        return "Ctrl-C"
+    return f"Ctrl-C, or by itself after {duration_seconds:g} s"
