@@ -231,6 +231,7 @@ class BrokerEventStream:
             keys = _keys(app, channel)
             self._link = self._dial(channel.pool)
             self._subscribe(keys)
+        self._has_heard = True
         self._heard_mono = time.monotonic()
         self._pinged_mono: float | None = None
 
@@ -258,17 +259,18 @@ class BrokerEventStream:
 
     def _receive(self, handle: Handler) -> None:
         read = self._link.read_response
-        push = read(timeout=POLL_SECONDS, disconnect_on_error=False)
-        self._heard_mono, self._pinged_mono = time.monotonic(), None
         for _ in range(MAX_MESSAGES_PER_RECEIVE):
+            push = read(timeout=POLL_SECONDS, disconnect_on_error=False)
             if len(push) == 4:
                 handle(push[3], push[2].rpartition(b"/")[2].startswith(b"worker"))
             elif push[0] == b"message":
                 handle(push[2], False)
-            push = read(disconnect_on_error=False, timeout=POLL_SECONDS)
+            self._has_heard = True
 
     def _note_silence(self) -> None:
         now = time.monotonic()
+        if self._has_heard:
+            self._has_heard, self._heard_mono, self._pinged_mono = False, now, None
         if self._pinged_mono is not None and now - self._pinged_mono > COMMAND_TIMEOUT_SECONDS:
             raise redis.TimeoutError("no answer to PING")
         if self._pinged_mono is None and now - self._heard_mono > PING_AFTER_SECONDS:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import deque
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from celeriac.model.exceptions import exception_class
 from celeriac.model.facts import UNKNOWN_QUEUE, Request, TaskEventLike
 from celeriac.model.generations import GenerationMap
 from celeriac.model.routes import RouteMap
@@ -22,9 +22,6 @@ RACE_SECONDS = 1.0
 # A worker that has just appeared has not told yet which queues it consumes.
 HOLD_FOR_WORKER_SECONDS = 5.0
 ENDED_TASKS_REMEMBERED = 10_000
-OTHER_EXCEPTION = "other"
-
-_EXCEPTION_CLASS = re.compile(r"<?(?:class ')?(?:\w+\.)*([^\W\d]\w*)")
 
 SENT = "task-sent"
 ENDS = {
@@ -269,7 +266,7 @@ class TaskLedger:
     def _failed(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[Outcome.FAILED] += 1
         tally.last_failed_at = event.timestamp
-        self._table.count_exception(tally, exception_class(event.exception))
+        self._table.count_exception(tally, exception_class(event.exception, event.traceback))
 
     def _retried(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[Outcome.RETRIED] += 1
@@ -286,14 +283,6 @@ class TaskLedger:
         else:
             reason = Outcome.REVOKED
         tally.counts[reason] += 1
-
-
-def exception_class(representation: object) -> str:
-    """Return the class name in an exception's repr, ``other`` if there is none."""
-    if not isinstance(representation, str):
-        return OTHER_EXCEPTION
-    found = _EXCEPTION_CLASS.match(representation[:500])
-    return found.group(1) if found else OTHER_EXCEPTION
 
 
 def _duration(value: object) -> float | None:

@@ -62,6 +62,7 @@ class TaskEvent(msgspec.Struct, gc=False):
     eta: Any = None
     runtime: Any = None
     exception: Any = None
+    traceback: Any = None
     terminated: Any = None
     expired: Any = None
     utcoffset: float | None = None
