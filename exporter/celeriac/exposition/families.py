@@ -335,8 +335,9 @@ EXPORTER = (
 )  # fmt: skip
 
 # Counted while the page is rendered, so its number is not read from a snapshot.
-SERIES = Family("celery_exporter_series", "gauge",
-                "Series on the whole page, without this one and the process_* families",
-                (), lambda _: ())  # fmt: skip
+SERIES = Family(
+    "celery_exporter_series", "gauge",
+    "Series on the whole page, without this one and the process_* families", (), lambda _: (),
+)  # fmt: skip
 
-FAMILIES: tuple[Family, ...] = TASKS + WORKERS + QUEUES + EXPORTER
+FAMILIES: tuple[Family, ...] = (*TASKS, *WORKERS, *QUEUES, *EXPORTER, SERIES)

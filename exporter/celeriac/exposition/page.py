@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client import exposition as text
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from celeriac.clock import Clock
-from celeriac.exposition.families import SERIES, Family
+from celeriac.exposition.families import SERIES, Family, Sample
 from celeriac.exposition.messages import Request, Response
 from celeriac.exposition.text import (
     OPENMETRICS_TYPE,
@@ -53,26 +53,25 @@ class MetricsPage:
         pieces: list[str] = []
         series = 0
         for family in families:
+            if family is SERIES:
+                samples: Iterable[Sample] = [((), self._series if names else series)]
+            else:
+                samples = family.read(snapshot)
             pieces.append(header(family, is_openmetrics=is_openmetrics))
-            for lines in sample_lines(family, family.read(snapshot)):
+            for lines in sample_lines(family, samples):
                 series += lines.count("\n")
                 pieces.append(lines)
                 if len(pieces) >= CHUNK_LINES:
                     yield "".join(pieces).encode()
                     pieces.clear()
         if not names:
-            self._series = series
-        pieces.append(self._tail(names, is_openmetrics=is_openmetrics))
-        yield "".join(pieces).encode()
+            self._series = series - 1
+        yield "".join(pieces).encode() + self._process_metrics(names, is_openmetrics=is_openmetrics)
 
-    def _tail(self, names: Collection[str], *, is_openmetrics: bool) -> str:
-        tail = ""
-        if _is_wanted(SERIES, names):
-            lines = "".join(sample_lines(SERIES, [((), self._series)]))
-            tail += header(SERIES, is_openmetrics=is_openmetrics) + lines
+    def _process_metrics(self, names: Collection[str], *, is_openmetrics: bool) -> bytes:
         registry = self._process.restricted_registry(names) if names else self._process
         generate = openmetrics.generate_latest if is_openmetrics else text.generate_latest
-        return tail + bytes(generate(registry)).decode()
+        return bytes(generate(registry))
 
 
 def _is_wanted(family: Family, names: Collection[str]) -> bool:
