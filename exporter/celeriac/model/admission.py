@@ -56,6 +56,10 @@ class Admission:
         self._admitted[value] = shown = printable(value)
         return shown
 
+    def shown(self, value: str) -> str:
+        """Return *value* as it stands on the page now, without asking for room."""
+        return self._admitted.get(value, OVERFLOW)
+
     def keep_only(self, values: AbstractSet[str]) -> None:
         """Release every value that is not among *values*."""
         self._admitted = {raw: shown for raw, shown in self._admitted.items() if raw in values}

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from celeriac.model.admission import OVERFLOW, Admission, SeriesBudget
-from celeriac.model.facts import QueueDepth, QueueSample, WorkerReport
+from celeriac.model.facts import QueueDepth, QueueSample
 from celeriac.model.snapshot import QueueView
 
 SERIES_PER_QUEUE = 8
 HOLDER = "queues"
+
+
+class Consumption(NamedTuple):
+    """Which queues the workers that are up consume, by their number and their pool slots."""
+
+    workers: Counter[str]
+    processes: Counter[str]
+    is_complete: bool
+    """Whether every worker that is up has said what it consumes."""
 
 
 class QueueBook:
@@ -47,29 +57,20 @@ class QueueBook:
         return self._delayed if self._is_fresh(now_mono, max_age_seconds) else None
 
     def views(
-        self, reports: Iterable[WorkerReport], now_mono: float, max_age_seconds: float
+        self, consumption: Consumption | None, now_mono: float, max_age_seconds: float
     ) -> list[QueueView]:
         """Return every queue of the broker's sample, and those that only workers name."""
         depths = self._depths if self._is_fresh(now_mono, max_age_seconds) else {}
-        consumers: Counter[str] = Counter()
-        processes: Counter[str] = Counter()
-        has_reports = False
-        for report in reports:
-            has_reports = has_reports or report.bindings is not None
-            for queue in report.queues or ():
-                shown = queue if queue in self._admission else OVERFLOW
-                consumers[shown] += 1
-                processes[shown] += report.stats.pool_processes if report.stats else 0
-        names = sorted(depths.keys() | consumers.keys())
+        shown = _Shown(consumption, self._admission)
         return [
             QueueView(
                 queue=name,
                 depth=depths.get(name),
-                consumers=_consumers(depths.get(name), consumers[name], has_reports),
-                workers=consumers[name] if has_reports else None,
-                processes=processes[name] if has_reports else None,
+                consumers=_consumers(depths.get(name), shown.workers(name)),
+                workers=shown.workers(name),
+                processes=shown.processes(name),
             )
-            for name in names
+            for name in sorted(depths.keys() | shown.names)
         ]
 
     def _is_fresh(self, now_mono: float, max_age_seconds: float) -> bool:
@@ -91,7 +92,36 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other
 
 
-def _consumers(depth: QueueDepth | None, workers: int, has_reports: bool) -> int | None:
-    if depth is not None and depth.consumers is not None:
-        return depth.consumers
-    return workers if has_reports else None
+def _consumers(depth: QueueDepth | None, workers: int | None) -> int | None:
+    """Return the broker's own count where it has one."""
+    return workers if depth is None or depth.consumers is None else depth.consumers
+
+
+class _Shown:
+    """What the workers consume, by the queues' names on the page."""
+
+    def __init__(self, consumption: Consumption | None, admission: Admission) -> None:
+        self._is_known = consumption is not None
+        self._is_complete = consumption is not None and consumption.is_complete
+        self._workers: Counter[str] = Counter()
+        self._processes: Counter[str] = Counter()
+        if consumption is None:
+            return
+        for queue, workers in consumption.workers.items():
+            name = admission.shown(queue)
+            self._workers[name] += workers
+            self._processes[name] += consumption.processes[queue]
+
+    @property
+    def names(self) -> set[str]:
+        return set(self._workers)
+
+    def workers(self, name: str) -> int | None:
+        return self._workers[name] if self._can_tell(name) else None
+
+    def processes(self, name: str) -> int | None:
+        return self._processes[name] if self._can_tell(name) else None
+
+    def _can_tell(self, name: str) -> bool:
+        """A 0 is certain only if every worker has said what it consumes."""
+        return self._is_known and (self._is_complete or name in self._workers)

@@ -18,7 +18,7 @@ from celeriac.model.facts import (
     WorkerReport,
 )
 from celeriac.model.ledger import TaskLedger
-from celeriac.model.queues import QueueBook
+from celeriac.model.queues import Consumption, QueueBook
 from celeriac.model.routes import RouteMap, births
 from celeriac.model.snapshot import ExporterView, OldestActive, Snapshot
 from celeriac.model.sources import SourceView, source_logs
@@ -61,7 +61,7 @@ class ClusterState:
         self._overflows: Counter[str] = Counter()
         self._budget = SeriesBudget(limits.series, self._overflows)
         tasks = Admission("task", limits.tasks, self._overflows)
-        queues = Admission("queue", limits.queues, self._overflows)
+        self._queue_names = queues = Admission("queue", limits.queues, self._overflows)
         exceptions = Admission("exception", limits.exceptions, self._overflows)
         self._table = TallyTable(options.buckets, tasks, queues, exceptions, self._budget)
         self._workers = WorkerBook(options.patience, limits.workers, self._budget, self._overflows)
@@ -75,6 +75,7 @@ class ClusterState:
         self._is_broker_up = False
         self._broker: BrokerInfo | None = None
         self._unanswered: int | None = None
+        self._workers_sampled_mono: float | None = None
 
     # -- written by the sources ----------------------------------------------------------
 
@@ -107,6 +108,7 @@ class ClusterState:
         with self._lock:
             self._workers.take_reports(reports, now)
             self._unanswered = unanswered
+            self._workers_sampled_mono = now.mono
             current = self._workers.reports()
             self._ledger.routes = RouteMap(current)
             self._table.living_tasks = frozenset().union(*(r.registered or () for r in current))
@@ -114,6 +116,8 @@ class ClusterState:
                 self._learn(report, now)
 
     def _learn(self, report: WorkerReport, now: Moment) -> None:
+        for queue in report.queues or ():
+            self._queue_names.admit(queue)
         for task, queue in births(report):
             self._table.tally(task, queue, now.mono)
         for held in (report.active, report.reserved, report.scheduled):
@@ -128,7 +132,8 @@ class ClusterState:
         """Take one sample of the queues; what is not in it is gone."""
         with self._lock:
             self._table.living_queues = frozenset(sample.depths)
-            self._queues.replace(sample, self._table.queue_names(), now.mono)
+            in_use = self._table.queue_names().union(self._workers.consumption().workers)
+            self._queues.replace(sample, in_use, now.mono)
 
     def set_broker(self, *, is_up: bool, info: BrokerInfo | None = None) -> None:
         """Say whether the broker answers, and which one it is when that is known."""
@@ -200,7 +205,9 @@ class ClusterState:
             return Snapshot(
                 tallies=self._table.views(mark_shown=is_whole_page),
                 workers=workers,
-                queues=self._queues.views(reports, now.mono, queues_max_age),
+                queues=self._queues.views(
+                    self._consumption(now.mono, workers_max_age), now.mono, queues_max_age
+                ),
                 oldest_active=_oldest_active(reports, self._budget.room),
                 sources=[log.view(now) for log in self._sources.values()],
                 exporter=self._exporter_view(),
@@ -212,6 +219,12 @@ class ClusterState:
                 workers_lost=self._workers.lost,
                 workers_restarted=self._workers.restarts,
             )
+
+    def _consumption(self, now_mono: float, max_age_seconds: float) -> Consumption | None:
+        sampled = self._workers_sampled_mono
+        if sampled is None or now_mono - sampled > max_age_seconds:
+            return None
+        return self._workers.consumption()
 
     def _exporter_view(self) -> ExporterView:
         return ExporterView(

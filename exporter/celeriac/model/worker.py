@@ -153,11 +153,17 @@ class Worker:
                 del self._pids[next(iter(self._pids))]
         return is_restart
 
-    def view(self, *, with_report: bool) -> WorkerView:
-        is_up = self.is_up
+    @property
+    def pool_processes(self) -> int:
+        stats = self.report.stats if self.report else None
+        return stats.pool_processes if stats else 0
+
+    def view(self, *, is_current: bool, with_report: bool) -> WorkerView:
+        """Return a copy; without *is_current* nobody knows whether it is up."""
+        is_up = self.is_up and is_current
         return WorkerView(
             worker=self.shown_name,
-            is_up=is_up if self.has_been_heard else None,
+            is_up=is_up if self.has_been_heard and is_current else None,
             version=self._version,
             last_heartbeat_at=self._last_heartbeat_at,
             started_at=self._started_at if is_up else None,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from celeriac.model.admission import OVERFLOW, SeriesBudget
 from celeriac.model.cumulative import Cumulative
 from celeriac.model.facts import Moment, WorkerEventLike, WorkerReport
+from celeriac.model.queues import Consumption
 from celeriac.model.worker import Worker, WorkerView
 
 # Two heartbeats may be missed before a worker is called down.
@@ -119,15 +120,38 @@ class WorkerBook:
         """Return the last answers of every worker that is up."""
         return [w.report for w in self._workers.values() if w.is_up and w.report is not None]
 
-    def views(self, now: Moment, report_max_age_seconds: float) -> list[WorkerView]:
-        """Return all workers; answers older than *report_max_age_seconds* are left out."""
+    def consumption(self) -> Consumption:
+        """Return which queues are consumed, by the last answers of every worker that is up."""
+        consumption = Consumption(Counter(), Counter(), is_complete=True)
+        for worker in self._workers.values():
+            if not worker.is_up:
+                continue
+            queues = worker.report.queues if worker.report else None
+            if queues is None:
+                consumption = consumption._replace(is_complete=False)
+            for queue in queues or ():
+                consumption.workers[queue] += 1
+                consumption.processes[queue] += worker.pool_processes
+        return consumption
+
+    def views(self, now: Moment, max_age_seconds: float) -> list[WorkerView]:
+        """Return all workers; what is older than *max_age_seconds* is left out."""
         workers = list(self._workers.values())
         if self._overflow.finished.total():
             workers.append(self._overflow)
         return [
-            worker.view(with_report=now.mono - worker.report_mono <= report_max_age_seconds)
+            worker.view(
+                is_current=self._is_current(worker, now.mono, max_age_seconds),
+                with_report=now.mono - worker.report_mono <= max_age_seconds,
+            )
             for worker in workers
         ]
+
+    def _is_current(self, worker: Worker, now_mono: float, max_age_seconds: float) -> bool:
+        """Return whether anybody can know if *worker* is up: not while the broker is away."""
+        if not worker.is_up or self._listening_since_mono is not None:
+            return True
+        return now_mono - worker.heard_mono <= max_age_seconds
 
     def _say_goodbye(self, name: str, now: Moment) -> None:
         worker = self._workers.get(name)
