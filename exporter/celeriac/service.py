@@ -61,8 +61,8 @@ class Background:
 class Periodic(Background):
     """Call ``run_once`` every ``interval_seconds``, at once when poked, until stopped.
 
-    ``run_once`` may return after how many seconds it wants to run again, if that is sooner. It
-    reports its own failures; an exception that gets out of it ends the service.
+    ``run_once`` may return after how many seconds it wants to run again instead. It reports its
+    own failures; an exception that gets out of it ends the service.
     """
 
     def __init__(
@@ -85,6 +85,6 @@ class Periodic(Background):
     def run(self) -> None:
         while not self.stopping.is_set():
             self._due.clear()
-            sooner = self._run_once()
+            wish = self._run_once()
             if not self.stopping.is_set():
-                self._due.wait(self._interval_seconds if sooner is None else sooner)
+                self._due.wait(self._interval_seconds if wish is None else wish)

@@ -58,9 +58,7 @@ class Observer:
 
     def fetch_readings(self, exporter_url: str) -> Readings:
         """Return what the exporter's page says; nothing at all if it is not there."""
-        page = self._get(
-            f"{exporter_url}/metrics", ("name[]", WORKER_UP), ("name[]", SAMPLE_SUCCESS)
-        )
+        page = self._get(f"{exporter_url}/metrics", *(("name[]", name) for name in FAMILIES))
         return Readings() if page is None else read_page(page.text)
 
     def has_data(self, prometheus_url: str, query: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from celeriac.brokers.contract import EventStream, Message
 from celeriac.clock import Clock
-from celeriac.errors import BrokerRefusedError, BrokerUnavailableError
+from celeriac.errors import BrokerUnavailableError
 from celeriac.model.state import ClusterState
 from celeriac.service import Background
 from celeriac.sources.observation import Observation
@@ -30,10 +30,6 @@ class Backoff:
         """Return the seconds to wait after *failures* in a row; *dice* is within [0, 1)."""
         doubled = self.first_seconds * 2.0 ** min(failures - 1, 30)
         return min(self.cap_seconds, doubled) * (1 - self.jitter * dice)
-
-
-# A refusal needs a person; asking often only fills the broker's log.
-AFTER_REFUSAL = Backoff(first_seconds=15.0, cap_seconds=30.0)
 
 
 class EventsSource(Background):
@@ -64,7 +60,7 @@ class EventsSource(Background):
                 self._follow()
             except Exception as error:
                 self._note_failure(error)
-                self._pause(error)
+                self._pause()
 
     def _follow(self) -> None:
         """Subscribe and read until told to stop; raises what ended the subscription."""
@@ -115,9 +111,9 @@ class EventsSource(Background):
         if isinstance(error, BrokerUnavailableError):
             self._state.set_broker(is_up=False)
 
-    def _pause(self, error: Exception) -> None:
-        backoff = AFTER_REFUSAL if isinstance(error, BrokerRefusedError) else self._backoff
-        self.stopping.wait(backoff.pause(self._failures, random.random()))  # noqa: S311
+    def _pause(self) -> None:
+        pause = self._backoff.pause(self._failures, random.random())  # noqa: S311
+        self.stopping.wait(self._observation.pause_seconds or pause)
 
     def _pass_time(self) -> None:
         now = self._clock()

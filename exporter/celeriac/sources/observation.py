@@ -10,6 +10,9 @@ from celeriac.clock import Clock
 from celeriac.errors import BrokerRefusedError, BrokerUnavailableError
 from celeriac.model.state import ClusterState
 
+# A refusal needs a person; asking often only fills the broker's log.
+AFTER_REFUSAL_SECONDS = 15.0
+
 logger = logging.getLogger(__name__)
 
 REASONS: dict[type[Exception], str] = {BrokerUnavailableError: "broker", BrokerRefusedError: "auth"}
@@ -37,6 +40,11 @@ class Observation:
             now = self._clock()
             self._state.succeed(self._source, now, now.mono - began.mono)
             self.tell_recovery()
+
+    @property
+    def pause_seconds(self) -> float | None:
+        """Return how long to leave a broker alone that has refused, None if it has not."""
+        return AFTER_REFUSAL_SECONDS if self._told == "auth" else None
 
     def fail(self, error: Exception) -> None:
         """Report *error* outside a sample."""

@@ -25,8 +25,11 @@ class QueuesSource:
         self._observation = Observation(SOURCE, state, clock)
         self._info: BrokerInfo | None = None
 
-    def sample_once(self) -> None:
-        """Fetch the depths of the queues of workers, broker, events and configuration."""
+    def sample_once(self) -> float | None:
+        """Fetch the depths of the queues of workers, broker, events and configuration.
+
+        Return after how many seconds to try again, where that is not the usual interval.
+        """
         with self._observation.sample():
             try:
                 self._sample()
@@ -35,6 +38,7 @@ class QueuesSource:
                 self._info = None
                 self._state.set_broker(is_up=False)
                 raise
+        return self._observation.pause_seconds
 
     def close(self) -> None:
         self._queues.close()

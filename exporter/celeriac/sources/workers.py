@@ -65,7 +65,8 @@ class WorkersSource:
     def sample_once(self) -> float | None:
         """Ask all known workers at once, and now and then whoever else is there.
 
-        Return after how many seconds a newcomer that did not answer is worth another sample.
+        Return after how many seconds to try again, where that is not the usual interval: sooner
+        for a newcomer that did not answer, later for a broker that has refused.
         """
         with self._observation.sample():
             self._sample()
@@ -73,7 +74,9 @@ class WorkersSource:
             worker not in self._seldom and attempts < ATTEMPTS_WITH_NEWCOMERS
             for worker, attempts in self._unanswered.items()
         )
-        return ASK_NEWCOMERS_AGAIN_AFTER_SECONDS if is_worth_it else None
+        return self._observation.pause_seconds or (
+            ASK_NEWCOMERS_AGAIN_AFTER_SECONDS if is_worth_it else None
+        )
 
     def close(self) -> None:
         self._control.close()
