@@ -12,7 +12,9 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -99,6 +101,7 @@ class Child:
             )
         self._returncode = None
         atexit.register(self.kill)
+        _end_orderly_on_sigterm()
 
     @property
     def pid(self) -> int:
@@ -232,6 +235,13 @@ def inherited_environment() -> dict[str, str]:
     """Return the environment of a child: ours without settings of clusters, with our packages."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(PRIVATE_PREFIXES)}
     return kept | {"PYTHONPATH": PYTHON_PATH, "PYTHONUNBUFFERED": "1"}
+
+
+def _end_orderly_on_sigterm() -> None:
+    # By default SIGTERM, as timeout(1) sends it, ends Python without any clean-up.
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _has_ended(pid: int) -> bool:

@@ -61,7 +61,6 @@ class _Run:
     fleet: Fleet
     orders: list[Order]
     missing: Counter[str] = field(default_factory=Counter)
-    last_words: dict[str, str] = field(default_factory=dict)
 
     def revoke_beforehand(self) -> None:
         """Revoke what has to be revoked before it is published, and wait for every worker."""
@@ -78,7 +77,6 @@ class _Run:
         with self.fleet.app.producer_or_acquire() as producer:
             for order in orders:
                 self.missing[order.task_id] = order.endings
-                self.last_words[order.task_id] = order.last_word
                 publish(self.fleet.app, order, producer)
                 self.follow_journal()
 
@@ -86,8 +84,10 @@ class _Run:
         """Take note of what ended, and terminate what says that it runs."""
         for entry in self.fleet.journal.read_new():
             if entry.word == "running":
-                self.fleet.app.control.revoke(entry.task_id, terminate=True)
-            elif entry.word == self.last_words[entry.task_id]:
+                # A child that gets SIGTERM reports that it is free before it ends (billiard 4.3),
+                # and may be handed a task that never runs.
+                self.fleet.app.control.revoke(entry.task_id, terminate=True, signal="SIGKILL")
+            else:
                 self.missing[entry.task_id] -= 1
 
     def wait(self, timeout_seconds: float) -> None:

@@ -56,14 +56,8 @@ class Order:
         return f"workload.{self.kind}"
 
     @property
-    def last_word(self) -> str:
-        """What the journal says when the task, or one of its attempts, is over."""
-        # A child that SIGTERM ends still says "ended"; the worker says "revoked" beside it.
-        return "revoked" if self.kind in ("revoke", "expire", "terminate") else "ended"
-
-    @property
     def endings(self) -> int:
-        """How often the journal says so."""
+        """How often the journal will say that the task ended or was revoked."""
         return 1 + self.retries
 
 
