@@ -27,12 +27,15 @@ install: $(INSTALLED) ## Make .venv and install Celeriac in it, editable, with t
 
 # A Python counts when it really runs: version managers leave shims on PATH that do not.
 $(BIN)/pip:
-	@for python in python3 python3.13 python3.12 python3.11; do \
-		"$$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
-		echo "install: making $(VENV) with $$("$$python" --version) ($$python)"; \
-		exec "$$python" -m venv --clear $(VENV); \
-	done; \
-	echo 'install: no Python 3.11 or later with venv here (on Debian: apt-get install python3-venv)' >&2; exit 1
+	@make_venv() { \
+		for python in python3 python3.13 python3.12 python3.11; do \
+			"$$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+			echo "install: making $(VENV) with $$("$$python" --version) ($$python)"; \
+			"$$python" -m venv --clear $(VENV); return; \
+		done; return 1; \
+	}; \
+	make_venv || { scripts/setup.sh --for python && make_venv; } || \
+	{ echo 'install: no Python 3.11 or later with venv here (on Debian: apt-get install python3-venv)' >&2; exit 1; }
 
 $(INSTALLED): pyproject.toml requirements.lock | $(BIN)/pip
 	@echo 'install: installing Celeriac and its development tools in $(VENV)'

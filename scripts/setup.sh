@@ -5,10 +5,11 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-Usage: scripts/setup.sh [--for demo|test]
+Usage: scripts/setup.sh [--for demo|test|python]
 
   --for test   everything the test suite runs (default); a missing part fails when CI=true
   --for demo   only Prometheus, which the demo can do without
+  --for python a python3 that can make virtual environments
 
 Packages are installed with apt-get by root or through passwordless sudo. Elsewhere the
 script names what is missing and goes on.
@@ -44,6 +45,10 @@ has_one_of() {
 find_missing() {
     local package programs program
     missing=()
+    if [[ $1 == python ]]; then
+        python3 -c 'import ensurepip' 2>/dev/null || missing=(python3 python3-venv)
+        return
+    fi
     while read -r package programs; do
         for program in $programs; do
             has_one_of "$program" || { missing+=("$package"); break; }
@@ -124,7 +129,7 @@ main() {
         -h | --help) usage; return ;;
         *) usage >&2; return 2 ;;
     esac
-    [[ $purpose == demo || $purpose == test ]] || { usage >&2; return 2; }
+    [[ $purpose == demo || $purpose == test || $purpose == python ]] || { usage >&2; return 2; }
 
     # The server's programs live outside PATH on Debian for anyone but root.
     PATH=$PATH:/usr/lib/rabbitmq/bin:/usr/sbin:/sbin
@@ -140,7 +145,9 @@ main() {
     fi
     say "missing: ${missing[*]}"
     say "to install them: sudo apt-get install --no-install-recommends ${missing[*]}"
-    if [[ $purpose == demo ]]; then
+    if [[ $purpose == python ]]; then
+        return 1
+    elif [[ $purpose == demo ]]; then
         say 'the demo runs without them, and shows less'
     elif [[ ${CI-} == true ]]; then
         say 'CI=true: the tests need every part'
