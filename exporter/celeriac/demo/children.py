@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from celeriac.errors import CeleriacError
 
@@ -93,6 +94,12 @@ class Children:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._children: list[Child] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self, name: str, command: Sequence[str]) -> None:
         """Start a command; its output goes to ``logs/NAME.log``."""

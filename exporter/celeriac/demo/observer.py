@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import requests
@@ -67,9 +66,8 @@ class Observer:
         return answer is not None and bool(answer.json()["data"]["result"])
 
     def _get(self, url: str, *parameters: tuple[str, str]) -> requests.Response | None:
-        asked: Sequence[tuple[str, str]] = parameters
         try:
-            answer = self._session.get(url, params=asked, timeout=TIMEOUT_SECONDS)
+            answer = self._session.get(url, params=list(parameters), timeout=TIMEOUT_SECONDS)
         except requests.RequestException:
             return None
         return answer if answer.ok else None

@@ -15,8 +15,12 @@ from celeriac.demo.watch import StartTimeoutError, StopRequestedError, Watch, st
 def play(state_path: Path, duration_seconds: float | None) -> None:
     """Run one demo in the folder; exit with 1 if a part of it fails, after ending the rest."""
     state, screen = StateDir(state_path), Screen()
-    with state.locked(), stop_signals() as stop_requested:
-        children = Children(state.logs)
+    # Whatever fails from here on, a closed terminal included: children end on the way out.
+    with (
+        state.locked(),
+        stop_signals() as stop_requested,
+        Children(state.logs) as children,
+    ):
         try:
             _run(state, children, Watch(children, stop_requested), screen, duration_seconds)
         except StopRequestedError:
@@ -26,7 +30,6 @@ def play(state_path: Path, duration_seconds: float | None) -> None:
             sys.exit(1)
         finally:
             screen.say("ending everything it started")
-            children.stop()
     screen.say("nothing of it runs any more")
 
 

@@ -36,8 +36,7 @@ class RouteMap:
 
     def only_queue_of(self, worker: str) -> str | None:
         """Return the queue *worker* consumes, if it is a single one."""
-        queues = self._queues_by_worker.get(worker, frozenset())
-        return next(iter(queues)) if len(queues) == 1 else None
+        return _only(self._queues_by_worker.get(worker, frozenset()))
 
     def queue_of(self, exchange: str | None, routing_key: str | None) -> str | None:
         """Return where a message published like this lands, None if that is not certain."""
@@ -58,21 +57,23 @@ def _without_delay(routing_key: str) -> str:
 def births(report: WorkerReport) -> Iterator[tuple[str, str]]:
     """Yield the (task, queue) pairs whose counters can be born before the first event.
 
-    A worker with one queue gives that one; of several, the one its own routes name.
+    The queue is the one a route names, else the default one, else the only one of the worker; a
+    task that is routed past this worker is left to those that consume its queue.
     """
     queues = report.queues
     if not queues or not report.registered:
         return
+    routing = report.routing or Routing("")
+    likely = routing.default_queue if routing.default_queue in queues else _only(queues)
     for task in report.registered:
-        queue = next(iter(queues)) if len(queues) == 1 else _route(task, report.routing)
+        queue = _routed(task, routing.routes) or likely
         if queue in queues:
             yield task, queue
 
 
-def _route(task: str, routing: Routing | None) -> str:
-    if routing is None:
-        return ""
-    for pattern, queue in routing.routes:
-        if fnmatchcase(task, pattern):
-            return queue
-    return routing.default_queue
+def _only(queues: frozenset[str]) -> str | None:
+    return next(iter(queues)) if len(queues) == 1 else None
+
+
+def _routed(task: str, routes: tuple[tuple[str, str], ...]) -> str | None:
+    return next((queue for pattern, queue in routes if fnmatchcase(task, pattern)), None)
