@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -55,8 +55,12 @@ class _JsonFormatter(JsonFormatter):
         )
         self._redactor = redactor
 
-    def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.clean(super().format(record))
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Clean every text before it is encoded: JSON's escapes would hide a secret from us."""
+        return {
+            name: self._redactor.clean(value if isinstance(value, str) else str(value))
+            for name, value in super().process_log_record(log_data).items()
+        }
 
 
 def set_up_logs(level: str, log_format: str, stream: TextIO | None = None) -> Redactor:

@@ -11,6 +11,11 @@ import click
 from celeriac import settings
 from celeriac.errors import ConfigurationError
 
+CONTEXT = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+}
+
 
 class SectionedOption(click.Option):
     """An option with the title of the section it stands under in ``--help``."""
@@ -38,9 +43,16 @@ def section(title: str) -> Callable[..., Callable[[Any], Any]]:
     """Return ``click.option`` for the options under *title*."""
 
     def option(*names: str, **kwargs: Any) -> Callable[[Any], Any]:
-        return click.option(*names, cls=SectionedOption, section=title, **kwargs)
+        return click.option(
+            *names, cls=SectionedOption, section=title, envvar=variable(names[0]), **kwargs
+        )
 
     return option
+
+
+def variable(option: str) -> str:
+    """Return the variable of *option*: --web.config.file is CELERIAC_WEB_CONFIG_FILE."""
+    return f"CELERIAC_{option.removeprefix('--').replace('-', '_').replace('.', '_').upper()}"
 
 
 class Value(click.ParamType[Any]):
@@ -105,7 +117,11 @@ FILE = Value("file", "a path", Path)
 
 
 def one_line(error: click.ClickException) -> str:
-    """Return *error* as one line that names the option."""
+    """Return *error* as one line that names the option or command, and shows no value."""
     if isinstance(error, click.BadParameter) and error.param is not None:
-        return f"{error.param.opts[-1]}: {error.message}"
-    return " ".join(error.format_message().split())
+        name, kind = error.param.opts[-1], error.param.type
+        return f"{name}: {error.message if isinstance(kind, Value) else f'expected a {kind.name}'}"
+    if isinstance(error, (click.NoSuchOption, click.BadOptionUsage)):
+        return f"{error.option_name}: no such option, or it is used wrongly"
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+    return f"{command}: unknown command or unexpected argument; see {command} --help"

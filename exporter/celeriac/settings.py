@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import re
 import ssl
@@ -14,6 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celeriac.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_PORT = 9808
 RUNTIME_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -92,9 +95,11 @@ def secret_from_file(option: str, path: Path) -> str:
         raise ConfigurationError(option, f"cannot be read: {reason}") from None
     if mode & stat.S_IWOTH:
         raise ConfigurationError(option, "the file can be written by everybody: chmod 600 it")
-    secret = text.strip()
+    if mode & stat.S_IROTH:
+        logger.warning("%s: the file can be read by everybody: chmod 600 it", option)
+    secret = text.partition("\n")[0].strip()
     if not secret:
-        raise ConfigurationError(option, "the file is empty")
+        raise ConfigurationError(option, "the file's first line is empty")
     return secret
 
 
@@ -178,8 +183,11 @@ def _read_cert_reqs(option: str, options: dict[str, Any], key: str) -> None:
 
 def _check_files(option: str, options: dict[str, Any], prefix: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    certificate, key = options.get(f"{prefix}certfile"), options.get(f"{prefix}keyfile")
-    authorities = options.get(f"{prefix}ca_certs")
+    names = [f"{prefix}{name}" for name in ("certfile", "keyfile", "ca_certs")]
+    certificate, key, authorities = (options.get(name) for name in names)
+    for name in names:
+        if not isinstance(options.get(name, ""), str):
+            raise ConfigurationError(option, f"{name} must be a path")
     try:
         if authorities:
             context.load_verify_locations(authorities)
@@ -208,6 +216,12 @@ def http_url(option: str, text: str | None) -> str | None:
     """Return an http or https URL, None as None."""
     if text is None:
         return None
-    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).hostname:
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        # An address that does not end, or a port that is none.
+        is_usable = False
+    if not is_usable:
         raise ConfigurationError(option, "expected an http:// or https:// URL")
     return text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import click
+
 from celeriac.demo.children import ChildDiedError, Children
 from celeriac.demo.cluster import Addresses, Cluster
 from celeriac.demo.screen import Screen
@@ -26,7 +28,7 @@ def play(state_path: Path, duration_seconds: float | None) -> None:
         except StopRequestedError:
             pass
         except (ChildDiedError, StartTimeoutError) as error:
-            print(f"celeriac demo: {error}\nAll logs: {state.logs}", file=sys.stderr)
+            click.echo(f"celeriac demo: {error}\nAll logs: {state.logs}", err=True)
             sys.exit(1)
         finally:
             screen.say("ending everything it started")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from celeriac.exposition.families import Family, Read, Sample
+from celeriac.exposition.families import Family
+from celeriac.exposition.readers import Read, Sample
 from celeriac.model.histogram import HistogramView
 from celeriac.model.snapshot import QueueView, Snapshot
 from celeriac.model.tallies import Outcome, TallyView

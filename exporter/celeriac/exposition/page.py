@@ -9,8 +9,9 @@ from prometheus_client import exposition as text
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from celeriac.clock import Clock
-from celeriac.exposition.families import SERIES, Family, Sample
+from celeriac.exposition.families import SERIES, Family
 from celeriac.exposition.messages import Request, Response
+from celeriac.exposition.readers import Sample
 from celeriac.exposition.text import (
     OPENMETRICS_TYPE,
     TEXT_TYPE,
@@ -31,7 +32,7 @@ class MetricsPage:
         self._state = state
         self._clock = clock
         self._families = families
-        self._process = CollectorRegistry()
+        self._process = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self._process)
         self._series = 0
 
@@ -62,11 +63,13 @@ class MetricsPage:
                 series += lines.count("\n")
                 pieces.append(lines)
                 if len(pieces) >= CHUNK_LINES:
-                    yield "".join(pieces).encode()
+                    yield "".join(pieces).encode("utf-8", "replace")
                     pieces.clear()
         if not names:
             self._series = series - 1
-        yield "".join(pieces).encode() + self._process_metrics(names, is_openmetrics=is_openmetrics)
+        yield "".join(pieces).encode("utf-8", "replace") + self._process_metrics(
+            names, is_openmetrics=is_openmetrics
+        )
 
     def _process_metrics(self, names: Collection[str], *, is_openmetrics: bool) -> bytes:
         registry = self._process.restricted_registry(names) if names else self._process

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 
-from celeriac.exposition.families import Family, Sample
+from celeriac.exposition.families import Family
+from celeriac.exposition.readers import Sample
 from celeriac.model.histogram import HistogramView
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

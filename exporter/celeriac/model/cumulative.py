@@ -20,7 +20,7 @@ class Cumulative:
 
     def note(self, incarnation: int, value: float) -> bool:
         """Take *value* from *incarnation*; return whether it has begun anew under the same id."""
-        last = self._last.pop(incarnation, 0.0)
+        last = self._last.pop(incarnation, 0)
         has_begun_anew = value < last
         self.total = (self.total or 0) + (value if has_begun_anew else value - last)
         self._last[incarnation] = value

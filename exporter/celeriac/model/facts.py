@@ -8,6 +8,30 @@ from typing import NamedTuple, Protocol
 
 UNKNOWN_QUEUE = "unknown"
 
+TASK_EVENT_TYPES = (
+    "task-sent",
+    "task-received",
+    "task-started",
+    "task-succeeded",
+    "task-failed",
+    "task-retried",
+    "task-rejected",
+    "task-revoked",
+)
+WORKER_EVENT_TYPES = ("worker-online", "worker-heartbeat", "worker-offline")
+EVENT_REFUSALS = (
+    "too_large",
+    "envelope",
+    "content_type",
+    "content_encoding",
+    "compression",
+    "body",
+    "too_many",
+    "event",
+    "unknown_type",
+)
+REPLY_REFUSALS = ("too_large", "malformed", "ticket", "duplicate", "unreadable")
+
 
 class Moment(NamedTuple):
     """One instant on both clocks: ``wall`` since the epoch, ``mono`` for durations; seconds."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from celeriac.model.admission import Limits
+from celeriac.model.attribution import SENT, Attribution
 from celeriac.model.exceptions import exception_class
-from celeriac.model.facts import UNKNOWN_QUEUE, Request, TaskEventLike
+from celeriac.model.facts import Request, TaskEventLike
 from celeriac.model.generations import GenerationMap
-from celeriac.model.routes import RouteMap
 from celeriac.model.tallies import Outcome, TaskTally
 from celeriac.model.tally_table import TallyTable
 from celeriac.model.workers import WorkerBook
@@ -22,16 +22,15 @@ RACE_SECONDS = 1.0
 # A worker that has just appeared has not told yet which queues it consumes.
 HOLD_FOR_WORKER_SECONDS = 5.0
 ENDED_TASKS_REMEMBERED = 10_000
+# No task has run for thirty years.
+MAX_DURATION_SECONDS = 1e9
 
-SENT = "task-sent"
 ENDS = {
     "task-succeeded": "succeeded",
     "task-failed": "failed",
     "task-rejected": "rejected",
     "task-revoked": "revoked",
 }
-# Without one of these before it, a task id has never been seen.
-INTRODUCTIONS = frozenset({SENT, "task-received"})
 
 
 class Track:
@@ -67,14 +66,13 @@ class _Held(NamedTuple):
 class TaskLedger:
     """Counts events. An event whose queue is not known yet is held for about a second."""
 
-    def __init__(self, table: TallyTable, tracked_tasks: int, workers: WorkerBook) -> None:
+    def __init__(self, table: TallyTable, limits: Limits, workers: WorkerBook) -> None:
         self._table = table
-        self._tracked_tasks = tracked_tasks
+        self._tracked_tasks = limits.tracked_tasks
         self._workers = workers
-        self._live: GenerationMap[Track] = GenerationMap(tracked_tasks)
+        self._live: GenerationMap[Track] = GenerationMap(limits.tracked_tasks)
         self._ended: GenerationMap[Track] = GenerationMap(ENDED_TASKS_REMEMBERED)
         self._held: deque[_Held] = deque()
-        self._is_sent_announced: dict[str, bool] = {}
         self._apply = {
             SENT: self._sent,
             "task-received": self._received,
@@ -85,7 +83,7 @@ class TaskLedger:
             "task-rejected": self._rejected,
             "task-revoked": self._revoked,
         }
-        self.routes = RouteMap()
+        self.attribution = Attribution(2 * limits.tasks)
         self.unmatched = 0
 
     @property
@@ -98,7 +96,9 @@ class TaskLedger:
         if track is None:
             track = Track()
             self._live.put(event.uuid, track)
-        tally = track.tally or self._attribute(track, event, now_mono)
+        tally = track.tally
+        if tally is None or tally.is_gone:
+            tally = self._attribute(track, event, now_mono)
         if tally is not None:
             self._count(track, tally, event, now_mono)
 
@@ -110,7 +110,7 @@ class TaskLedger:
             self._live.put(request.task_id, track)
         if track.tally is None:
             track.task = track.task or request.task
-            track.queue = track.queue or self.routes.queue_of(request.exchange, request.routing_key)
+            track.queue = track.queue or self.attribution.queue_of(request)
             if track.queue is not None:
                 self._settle_on(track, track.task, track.queue, now_mono)
 
@@ -138,34 +138,26 @@ class TaskLedger:
             return
         track.is_ended = True
         self._live.discard(event.uuid)
-        self._ended.put(event.uuid, track)
+        if self._ended.get(event.uuid) is None:
+            self._ended.put(event.uuid, track)
         self._workers.count_finished(event.hostname, ENDS[event.type], now_mono)
 
     # -- which task, which queue ----------------------------------------------------------
 
     def _attribute(self, track: Track, event: TaskEventLike, now_mono: float) -> TaskTally | None:
         """Return the tally *event* belongs to, None if it has to be held."""
+        gone = track.tally
+        if gone is not None:
+            # Its series gave way to living ones; the event is as good as any other.
+            return self._settle_on(track, gone.task, gone.queue, now_mono)
         track.task = track.task or event.name
-        track.queue = track.queue or self._queue_named_by(event)
+        track.queue = track.queue or self.attribution.queue_named_by(event)
         if track.task is not None:
-            if event.type == SENT:
-                self._is_sent_announced[track.task] = True
-            queue = track.queue or self._queue_without_sent(track.task, event)
+            queue = self.attribution.queue(track.task, track.queue, event)
             if queue is not None:
                 return self._settle_on(track, track.task, queue, now_mono)
         self._hold(track, event, now_mono)
         return None
-
-    def _queue_named_by(self, event: TaskEventLike) -> str | None:
-        return event.queue or self.routes.queue_of(event.exchange, event.routing_key)
-
-    def _queue_without_sent(self, task: str, event: TaskEventLike) -> str | None:
-        if event.type == SENT:
-            return None
-        only = self.routes.only_queue_of(event.hostname)
-        if only is None and self._is_sent_announced.get(task) is False:
-            return UNKNOWN_QUEUE if self.routes.is_known(event.hostname) else None
-        return only
 
     def _settle_on(self, track: Track, task: str, queue: str, now_mono: float) -> TaskTally:
         tally = track.tally = self._table.tally(task, queue, now_mono)
@@ -188,31 +180,16 @@ class TaskLedger:
         if track.task is None:
             self._give_up(track, pending, now_mono)
             return True
-        queue, is_final = self._best_queue(pending)
+        queue, is_final = self.attribution.best_queue(track.task, pending)
         if not is_final and now_mono - held.since_mono < HOLD_FOR_WORKER_SECONDS:
             return False
-        if all(event.type != SENT for event in pending):
-            self._remember_unannounced(track.task)
         self._settle_on(track, track.task, queue, now_mono)
         return True
 
-    def _best_queue(self, pending: list[TaskEventLike]) -> tuple[str, bool]:
-        workers = [event.hostname for event in pending if event.type != SENT]
-        for worker in workers:
-            only = self.routes.only_queue_of(worker)
-            if only is not None:
-                return only, True
-        return UNKNOWN_QUEUE, all(self.routes.is_known(worker) for worker in workers)
-
-    def _remember_unannounced(self, task: str) -> None:
-        # Bounded like the tallies: a name that has no room there is not worth remembering.
-        if len(self._is_sent_announced) < self._tracked_tasks:
-            self._is_sent_announced[task] = False
-
     def _give_up(self, track: Track, pending: list[TaskEventLike], now_mono: float) -> None:
         track.pending = None
+        self.unmatched += len(pending)
         for event in pending:
-            self.unmatched += event.type not in INTRODUCTIONS
             if event.type in ENDS:
                 self._end(track, event, now_mono)
 
@@ -256,7 +233,7 @@ class TaskLedger:
 
     def _succeeded(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[Outcome.SUCCEEDED] += 1
-        tally.last_succeeded_at = event.timestamp
+        tally.last_succeeded_at = max(event.timestamp, tally.last_succeeded_at or 0.0)
         runtime = _duration(event.runtime)
         if runtime is not None:
             histogram = tally.runtime or self._table.histogram(tally, "runtime")
@@ -265,7 +242,7 @@ class TaskLedger:
 
     def _failed(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[Outcome.FAILED] += 1
-        tally.last_failed_at = event.timestamp
+        tally.last_failed_at = max(event.timestamp, tally.last_failed_at or 0.0)
         self._table.count_exception(tally, exception_class(event.exception, event.traceback))
 
     def _retried(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
@@ -288,7 +265,7 @@ class TaskLedger:
 def _duration(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if 0 <= value < math.inf else None
+    return float(value) if 0 <= value < MAX_DURATION_SECONDS else None
 
 
 def _epoch_seconds(eta: object) -> float | None:

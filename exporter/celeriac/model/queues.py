@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from celeriac.model.admission import OVERFLOW, Admission, SeriesBudget
+from celeriac.model.admission import Admission
 from celeriac.model.facts import QueueDepth, QueueSample
 from celeriac.model.snapshot import QueueView
 
 SERIES_PER_QUEUE = 8
-HOLDER = "queues"
 
 
 class Consumption(NamedTuple):
@@ -26,31 +26,19 @@ class Consumption(NamedTuple):
 class QueueBook:
     """The last sample of the queues, replaced whole by the next one."""
 
-    def __init__(self, admission: Admission, budget: SeriesBudget) -> None:
+    def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._budget = budget
         self._depths: Mapping[str, QueueDepth] = {}
         self._sampled_mono: float | None = None
         self._delayed: int | None = None
 
-    @property
-    def names(self) -> set[str] | None:
-        """Return the names of all queues in the last sample, None before the first."""
-        return None if self._sampled_mono is None else set(self._depths)
-
-    def replace(self, sample: QueueSample, kept_by_others: set[str], now_mono: float) -> None:
-        """Replace everything; a queue that is in *kept_by_others* keeps its label value."""
-        self._admission.keep_only(set(sample.depths) | kept_by_others)
-        self._budget.give_back(HOLDER, SERIES_PER_QUEUE * len(self._depths))
+    def replace(self, sample: QueueSample, in_use: AbstractSet[str], now_mono: float) -> None:
+        """Replace everything; every queue that is *in_use* keeps its label value."""
+        self._admission.keep_only(in_use)
         admitted: dict[str, QueueDepth] = {}
         for queue, depth in sorted(sample.depths.items()):
-            shown = self._admission.admit(queue)
-            if shown != OVERFLOW and not self._budget.has_room_for(
-                SERIES_PER_QUEUE * (len(admitted) + 1)
-            ):
-                shown = OVERFLOW
+            shown = self._admission.admit(queue, now_mono)
             admitted[shown] = _add(admitted.get(shown), depth)
-        self._budget.take(HOLDER, SERIES_PER_QUEUE * len(admitted))
         self._depths, self._delayed, self._sampled_mono = admitted, sample.delayed, now_mono
 
     def delayed(self, now_mono: float, max_age_seconds: float) -> int | None:

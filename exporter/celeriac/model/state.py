@@ -9,21 +9,26 @@ from dataclasses import dataclass, field
 
 from celeriac.model.admission import OVERFLOW, Admission, Limits, SeriesBudget
 from celeriac.model.facts import (
+    EVENT_REFUSALS,
+    REPLY_REFUSALS,
+    TASK_EVENT_TYPES,
     UNKNOWN_QUEUE,
+    WORKER_EVENT_TYPES,
     BrokerInfo,
     Moment,
     QueueSample,
+    Stats,
     TaskEventLike,
     WorkerEventLike,
     WorkerReport,
 )
 from celeriac.model.ledger import TaskLedger
-from celeriac.model.queues import Consumption, QueueBook
+from celeriac.model.queues import SERIES_PER_QUEUE, Consumption, QueueBook
 from celeriac.model.routes import RouteMap, births
 from celeriac.model.snapshot import ExporterView, OldestActive, Snapshot
 from celeriac.model.sources import SourceView, source_logs
 from celeriac.model.tallies import Buckets
-from celeriac.model.tally_table import TallyTable
+from celeriac.model.tally_table import SERIES_PER_TASK, TallyTable
 from celeriac.model.workers import Patience, WorkerBook
 
 # A gauge keeps its last value for this many intervals of its source, then it disappears.
@@ -60,17 +65,23 @@ class ClusterState:
         self._lock = threading.Lock()
         self._overflows: Counter[str] = Counter()
         self._budget = SeriesBudget(limits.series, self._overflows)
-        tasks = Admission("task", limits.tasks, self._overflows)
-        self._queue_names = queues = Admission("queue", limits.queues, self._overflows)
-        exceptions = Admission("exception", limits.exceptions, self._overflows)
-        self._table = TallyTable(options.buckets, tasks, queues, exceptions, self._budget)
+        self._task_names = Admission(
+            "task", limits.tasks, self._overflows, self._budget, SERIES_PER_TASK
+        )
+        self._queue_names = Admission(
+            "queue", limits.queues, self._overflows, self._budget, SERIES_PER_QUEUE
+        )
+        exceptions = Admission("exception", limits.exceptions, self._overflows, self._budget)
+        self._table = TallyTable(
+            options.buckets, self._task_names, self._queue_names, exceptions, self._budget
+        )
         self._workers = WorkerBook(options.patience, limits.workers, self._budget, self._overflows)
-        self._ledger = TaskLedger(self._table, limits.tracked_tasks, self._workers)
-        self._queues = QueueBook(queues, self._budget)
+        self._ledger = TaskLedger(self._table, limits, self._workers)
+        self._queues = QueueBook(self._queue_names)
         self._sources = source_logs(options.sources)
-        self._received: Counter[str] = Counter()
-        self._rejected: Counter[str] = Counter()
-        self._replies_rejected: Counter[str] = Counter()
+        self._received = _zeros(TASK_EVENT_TYPES + WORKER_EVENT_TYPES)
+        self._rejected = _zeros(EVENT_REFUSALS)
+        self._replies_rejected = _zeros(REPLY_REFUSALS)
         self._event_lag_seconds: float | None = None
         self._is_broker_up = False
         self._broker: BrokerInfo | None = None
@@ -110,30 +121,36 @@ class ClusterState:
             self._unanswered = unanswered
             self._workers_sampled_mono = now.mono
             current = self._workers.reports()
-            self._ledger.routes = RouteMap(current)
-            self._table.living_tasks = frozenset().union(*(r.registered or () for r in current))
+            self._ledger.attribution.routes = RouteMap(current)
+            self._table.living_tasks = frozenset().union(*map(_tasks_in, current))
             for report in reports:
                 self._learn(report, now)
 
     def _learn(self, report: WorkerReport, now: Moment) -> None:
         for queue in report.queues or ():
-            self._queue_names.admit(queue)
+            self._queue_names.admit(queue, now.mono)
         for task, queue in births(report):
             self._table.tally(task, queue, now.mono)
         for held in (report.active, report.reserved, report.scheduled):
             for request in held or ():
                 self._ledger.learn(request, now.mono)
+        for request in report.active or ():
+            self._task_names.admit(request.task, now.mono)
         if self._options.counts_processed_by_task and report.stats is not None:
-            self._workers.count_processed(
-                report.worker, report.stats.pid, report.stats.processed_by_task
-            )
+            self._count_processed(report.worker, report.stats, now)
+
+    def _count_processed(self, worker: str, stats: Stats, now: Moment) -> None:
+        by_task: Counter[str] = Counter()
+        for task, count in stats.processed_by_task.items():
+            by_task[self._task_names.admit(task, now.mono)] += count
+        self._workers.count_processed(worker, stats.pid, by_task, now.mono)
 
     def replace_queues(self, sample: QueueSample, now: Moment) -> None:
         """Take one sample of the queues; what is not in it is gone."""
         with self._lock:
-            self._table.living_queues = frozenset(sample.depths)
-            in_use = self._table.queue_names().union(self._workers.consumption().workers)
-            self._queues.replace(sample, in_use, now.mono)
+            living = frozenset(sample.depths).union(self._workers.consumption().workers)
+            self._table.living_queues = living
+            self._queues.replace(sample, living | self._table.queue_names(), now.mono)
 
     def set_broker(self, *, is_up: bool, info: BrokerInfo | None = None) -> None:
         """Say whether the broker answers, and which one it is when that is known."""
@@ -208,7 +225,7 @@ class ClusterState:
                 queues=self._queues.views(
                     self._consumption(now.mono, workers_max_age), now.mono, queues_max_age
                 ),
-                oldest_active=_oldest_active(reports, self._budget.room),
+                oldest_active=self._oldest_active(reports),
                 sources=[log.view(now) for log in self._sources.values()],
                 exporter=self._exporter_view(),
                 is_broker_up=self._is_broker_up,
@@ -219,6 +236,17 @@ class ClusterState:
                 workers_lost=self._workers.lost,
                 workers_restarted=self._workers.restarts,
             )
+
+    def _oldest_active(self, reports: Iterable[WorkerReport]) -> list[OldestActive]:
+        """Return the longest-running active task per task and worker, as far as there is room."""
+        oldest: dict[tuple[str, str], float] = {}
+        for report in reports:
+            for request in report.active or ():
+                if request.started_at is not None:
+                    key = (self._task_names.shown(request.task), report.worker)
+                    oldest[key] = min(request.started_at, oldest.get(key, request.started_at))
+        shown = list(oldest.items())[: self._budget.room]
+        return [OldestActive(task, worker, at) for (task, worker), at in shown]
 
     def _consumption(self, now_mono: float, max_age_seconds: float) -> Consumption | None:
         sampled = self._workers_sampled_mono
@@ -239,12 +267,11 @@ class ClusterState:
         )
 
 
-def _oldest_active(reports: Iterable[WorkerReport], room: int) -> list[OldestActive]:
-    """Return the longest-running active task per task and worker, at most *room* of them."""
-    oldest: dict[tuple[str, str], float] = {}
-    for report in reports:
-        for request in report.active or ():
-            if request.started_at is not None:
-                key = (request.task, report.worker)
-                oldest[key] = min(request.started_at, oldest.get(key, request.started_at))
-    return [OldestActive(task, worker, at) for (task, worker), at in list(oldest.items())[:room]]
+def _tasks_in(report: WorkerReport) -> set[str]:
+    """Return every task that *report* names: registered, running, or run before."""
+    named = set(report.registered or ()).union(request.task for request in report.active or ())
+    return named.union(report.stats.processed_by_task if report.stats else ())
+
+
+def _zeros(names: Iterable[str]) -> Counter[str]:
+    return Counter(dict.fromkeys(names, 0))

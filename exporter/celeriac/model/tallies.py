@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from celeriac.model.admission import OVERFLOW
 from celeriac.model.histogram import Histogram, HistogramView
 
 
@@ -25,6 +26,8 @@ class Outcome(IntEnum):
 
 
 COUNTS_PER_TALLY = len(Outcome)
+# One more for exceptions under __overflow__.
+SERIES_PER_TALLY = COUNTS_PER_TALLY + 1
 # A histogram has a series a bucket, one for +Inf, one for the sum and one for the count.
 SERIES_PER_HISTOGRAM_BESIDE_BOUNDS = 3
 
@@ -63,6 +66,7 @@ class TaskTally:
         "_shown_exceptions",
         "counts",
         "exceptions",
+        "is_gone",
         "is_shown",
         "last_event_mono",
         "last_failed_at",
@@ -86,6 +90,7 @@ class TaskTally:
         self.last_failed_at: float | None = None
         self.last_event_mono = 0.0
         self.is_shown = False
+        self.is_gone = False
         self._shown_exceptions: set[str] = set()
 
     @property
@@ -95,12 +100,13 @@ class TaskTally:
 
     @property
     def series(self) -> int:
-        """How many series this tally takes on the page."""
+        """How many series this tally takes at the most."""
         buckets = sum(
             len(histogram.bounds) + SERIES_PER_HISTOGRAM_BESIDE_BOUNDS
             for histogram in self.histograms
         )
-        return COUNTS_PER_TALLY + len(self.exceptions) + buckets
+        exceptions = sum(name != OVERFLOW for name in self.exceptions)
+        return SERIES_PER_TALLY + exceptions + buckets
 
     def view(self) -> TallyView:
         """Return a copy; what has never been shown before is 0 in it."""

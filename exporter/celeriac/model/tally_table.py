@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 from celeriac.model.admission import OVERFLOW, Admission, SeriesBudget
 from celeriac.model.histogram import Histogram
 from celeriac.model.tallies import (
-    COUNTS_PER_TALLY,
     SERIES_PER_HISTOGRAM_BESIDE_BOUNDS,
+    SERIES_PER_TALLY,
     Buckets,
     TallyView,
     TaskTally,
@@ -16,10 +16,8 @@ from celeriac.model.tallies import (
 
 # How long a task or queue that nobody knows any more has to be silent before it gives way.
 GONE_AFTER_SECONDS = 600.0
-LOOK_FOR_ROOM_EVERY_SECONDS = 10.0
 # Of a task: when it last succeeded, when it last failed.
-TIMESTAMPS_PER_TALLY = 2
-HOLDER = "tasks"
+SERIES_PER_TASK = 2
 
 
 class TallyTable:
@@ -40,12 +38,9 @@ class TallyTable:
         self._budget = budget
         self._tallies: dict[tuple[str, str], TaskTally] = {}
         self._overflow = TaskTally(OVERFLOW, OVERFLOW)
-        self._looked_for_room_mono = float("-inf")
         self.living_tasks: AbstractSet[str] | None = None
         self.living_queues: AbstractSet[str] | None = None
-
-    def __len__(self) -> int:
-        return len(self._tallies)
+        budget.reclaims.append(self._drop_gone)
 
     def tally(self, task: str, queue: str, now_mono: float) -> TaskTally:
         """Return the tally of *task* on *queue*, made at 0 if it is new."""
@@ -53,23 +48,22 @@ class TallyTable:
         return known or self._admit(task, queue, now_mono)
 
     def _admit(self, task: str, queue: str, now_mono: float) -> TaskTally:
-        self._make_room_for(task, queue, now_mono)
-        key = (self._tasks.admit(task), self._queues.admit(queue))
+        key = (self._tasks.admit(task, now_mono), self._queues.admit(queue, now_mono))
         known = self._tallies.get(key)
         if known is not None:
             return known
-        if not self._budget.take(HOLDER, COUNTS_PER_TALLY + TIMESTAMPS_PER_TALLY):
+        if key == (OVERFLOW, OVERFLOW) or not self._budget.take(SERIES_PER_TALLY, now_mono):
             self._tallies[OVERFLOW, OVERFLOW] = self._overflow
             return self._overflow
-        tally = TaskTally(*key)
+        tally = self._tallies[key] = TaskTally(*key)
         tally.last_event_mono = now_mono
-        self._tallies[key] = tally
         return tally
 
     def histogram(self, tally: TaskTally, kind: str) -> Histogram | None:
         """Give *tally* its histogram *kind* (a field of Buckets); None if there is no room."""
         bounds = getattr(self._buckets, kind)
-        if not self._budget.take(HOLDER, len(bounds) + SERIES_PER_HISTOGRAM_BESIDE_BOUNDS):
+        series = len(bounds) + SERIES_PER_HISTOGRAM_BESIDE_BOUNDS
+        if not self._budget.take(series, tally.last_event_mono):
             return None
         made = Histogram(bounds)
         setattr(tally, kind, made)
@@ -77,9 +71,11 @@ class TallyTable:
 
     def count_exception(self, tally: TaskTally, name: str) -> None:
         """Add one failure of *tally* by the exception class *name*."""
-        shown = self._exceptions.admit(name)
-        if shown not in tally.exceptions:
-            shown = shown if self._budget.take(HOLDER, 1) else OVERFLOW
+        now_mono = tally.last_event_mono
+        shown = self._exceptions.admit(name, now_mono)
+        is_new = shown not in tally.exceptions and shown != OVERFLOW
+        if is_new and not self._budget.take(1, now_mono):
+            shown = OVERFLOW
         tally.exceptions[shown] = tally.exceptions.get(shown, 0) + 1
 
     def queue_names(self) -> set[str]:
@@ -94,33 +90,24 @@ class TallyTable:
                 tally.mark_shown()
         return views
 
-    def _make_room_for(self, task: str, queue: str, now_mono: float) -> None:
-        is_tight = (
-            (self._tasks.is_full and task not in self._tasks)
-            or (self._queues.is_full and queue not in self._queues)
-            or not self._budget.has_room_for(COUNTS_PER_TALLY + TIMESTAMPS_PER_TALLY)
-        )
-        if is_tight and now_mono - self._looked_for_room_mono >= LOOK_FOR_ROOM_EVERY_SECONDS:
-            self._looked_for_room_mono = now_mono
-            self._drop_gone(now_mono)
-
-    def _drop_gone(self, now_mono: float) -> None:
+    def _drop_gone(self, _: int, now_mono: float) -> None:
         gone = [key for key, tally in self._tallies.items() if self._is_gone(tally, now_mono)]
         for key in gone:
-            self._budget.give_back(HOLDER, self._tallies.pop(key).series + TIMESTAMPS_PER_TALLY)
-        if gone:
-            self._release_unused()
+            tally = self._tallies.pop(key)
+            tally.is_gone = True
+            self._budget.give_back(tally.series)
+        self._tasks.keep_only({task for task, _ in self._tallies} | (self.living_tasks or set()))
+        self._queues.keep_only(self.queue_names() | (self.living_queues or set()))
 
     def _is_gone(self, tally: TaskTally, now_mono: float) -> bool:
-        if tally is self._overflow or now_mono - tally.last_event_mono < GONE_AFTER_SECONDS:
+        if OVERFLOW in (tally.task, tally.queue):
+            # Its counters stand for many, some of which live.
+            return False
+        if now_mono - tally.last_event_mono < GONE_AFTER_SECONDS:
             return False
         return _is_missing(tally.task, self.living_tasks) or _is_missing(
             tally.queue, self.living_queues
         )
-
-    def _release_unused(self) -> None:
-        self._tasks.keep_only({task for task, _ in self._tallies})
-        self._queues.keep_only(self.queue_names() | (self.living_queues or set()))
 
 
 def _is_missing(name: str, living: AbstractSet[str] | None) -> bool:

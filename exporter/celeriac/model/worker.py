@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from celeriac.model.admission import printable
 from celeriac.model.cumulative import INCARNATIONS_REMEMBERED, Cumulative
 from celeriac.model.event_switch import TaskEventsSwitch
 from celeriac.model.facts import Moment, Stats, WorkerEventLike, WorkerReport
@@ -17,6 +15,7 @@ DEFAULT_HEARTBEAT_SECONDS = 2.0
 MAX_HEARTBEAT_SECONDS = 3600.0
 # ``uptime`` is in whole seconds and travels; less than this is not a restart.
 RESTART_TOLERANCE_SECONDS = 5.0
+MAX_LOAD = 1e9
 NEVER = float("-inf")
 
 
@@ -48,10 +47,10 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.shown_name = printable(name)
         self.heard_mono = NEVER
         self.first_seen_mono = NEVER
         self.down_since_mono: float | None = None
+        self.has_left = False
         self.sends_heartbeats = False
         self.freq_seconds = DEFAULT_HEARTBEAT_SECONDS
         self.report: WorkerReport | None = None
@@ -59,6 +58,7 @@ class Worker:
         self.finished: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self.processed_by_task: dict[str, Cumulative] = {}
         self._pids: dict[int, None] = {}
+        self._is_restart_counted = False
         self._started_mono: float | None = None
         self._started_at: float | None = None
         self._last_heartbeat_at: float | None = None
@@ -86,8 +86,12 @@ class Worker:
     def live(self, now: Moment) -> bool:
         """Take any sign of life; return whether the worker is new or back."""
         is_news = not self.is_up
-        self.heard_mono, self.down_since_mono = now.mono, None
+        self.heard_mono, self.down_since_mono, self.has_left = now.mono, None, False
         return is_news
+
+    def leave(self, now: Moment) -> None:
+        """Take a goodbye."""
+        self.down_since_mono, self.has_left = now.mono, True
 
     def note_started(self) -> None:
         """Take a ``task-started`` of this worker."""
@@ -112,14 +116,19 @@ class Worker:
         is_restart = self._note_pid(event.pid)
         if event.processed is not None:
             self._task_events.note_processed(event.processed)
-        if event.processed is not None and self._processed.note(event.pid, event.processed):
-            is_restart = True
+            if self._processed.note(event.pid, event.processed):
+                # Unless its answer to ``stats`` has already shown this restart.
+                is_restart = is_restart or not self._is_restart_counted
+                self._is_restart_counted = False
         if is_restart:
             self._started_mono = None
         return is_restart
 
     def take_report(self, report: WorkerReport, now: Moment) -> bool:
         """Replace the answers to ``inspect``; return whether they show a restart."""
+        if not self.has_left:
+            # An answer that was on its way does not take back a goodbye.
+            self.live(now)
         self.report, self.report_mono = report, now.mono
         if report.active is not None and not self.sends_heartbeats:
             self._active = len(report.active)
@@ -128,21 +137,19 @@ class Worker:
     def _take_stats(self, stats: Stats, now: Moment) -> bool:
         is_restart = self._note_pid(stats.pid)
         started_mono = now.mono - stats.uptime_seconds
-        if self._started_mono is None or is_restart:
+        last = self._started_mono
+        # In containers every incarnation has the same process id.
+        is_later = last is not None and started_mono > last + RESTART_TOLERANCE_SECONDS
+        if last is None or is_restart or is_later:
             self._started_mono, self._started_at = started_mono, now.wall - stats.uptime_seconds
-        elif started_mono > self._started_mono + RESTART_TOLERANCE_SECONDS:
-            # In containers every incarnation has the same process id.
-            self._started_mono, self._started_at = started_mono, now.wall - stats.uptime_seconds
-            is_restart = True
+        self._is_restart_counted = self._is_restart_counted or (is_later and not is_restart)
         if not self.sends_heartbeats and stats.processed is not None:
             self._processed.note(stats.pid, stats.processed)
-        for mode, seconds in (
-            ("user", stats.user_cpu_seconds),
-            ("system", stats.system_cpu_seconds),
-        ):
-            if seconds is not None:
-                self._cpu[mode].note(stats.pid, seconds)
-        return is_restart
+        if stats.user_cpu_seconds is not None:
+            self._cpu["user"].note(stats.pid, stats.user_cpu_seconds)
+        if stats.system_cpu_seconds is not None:
+            self._cpu["system"].note(stats.pid, stats.system_cpu_seconds)
+        return is_restart or is_later
 
     def _note_pid(self, pid: int) -> bool:
         is_new = pid not in self._pids
@@ -162,7 +169,7 @@ class Worker:
         """Return a copy; without *is_current* nobody knows whether it is up."""
         is_up = self.is_up and is_current
         return WorkerView(
-            worker=self.shown_name,
+            worker=self.name,
             is_up=is_up if self.has_been_heard and is_current else None,
             version=self._version,
             last_heartbeat_at=self._last_heartbeat_at,
@@ -186,4 +193,4 @@ def _first_number(loadavg: object) -> float | None:
     first = loadavg[0] if isinstance(loadavg, (list, tuple)) and loadavg else None
     if isinstance(first, bool) or not isinstance(first, (int, float)):
         return None
-    return float(first) if math.isfinite(first) else None
+    return float(first) if 0 <= first < MAX_LOAD else None

@@ -19,8 +19,7 @@ SOLO_PATIENCE_SECONDS = 300.0
 # Workers reconnect after 2, 4, 6 … seconds (kombu), so they are back later than the exporter.
 GRACE_AFTER_OUTAGE_SECONDS = 30.0
 # The most that one worker takes beside its tasks: gauges, outcomes, CPU modes.
-SERIES_PER_WORKER = 24
-HOLDER = "workers"
+SERIES_PER_WORKER = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,7 @@ class WorkerBook:
         self._outage_ended_mono = float("-inf")
         self.lost = 0
         self.restarts = 0
+        budget.reclaims.append(self._give_way)
 
     def listen(self, now: Moment) -> None:
         """Heartbeats can arrive from now on."""
@@ -79,17 +79,18 @@ class WorkerBook:
             worker = self._known_or_new(report.worker, now)
             if worker is not None:
                 self.restarts += worker.take_report(report, now)
-                worker.live(now)
 
-    def count_processed(self, name: str, pid: int, by_task: Mapping[str, int]) -> None:
+    def count_processed(
+        self, name: str, pid: int, by_task: Mapping[str, int], now_mono: float
+    ) -> None:
         """Take a worker's own count of finished tasks, by task (its ``stats``)."""
         worker = self._workers.get(name)
         if worker is None:
             return
         for task, count in by_task.items():
-            if task not in worker.processed_by_task and not self._budget.take(HOLDER, 1):
-                continue
-            worker.processed_by_task.setdefault(task, Cumulative()).note(pid, count)
+            is_new = task not in worker.processed_by_task
+            if not is_new or self._budget.take(1, now_mono):
+                worker.processed_by_task.setdefault(task, Cumulative()).note(pid, count)
 
     def count_started(self, name: str) -> None:
         """A task began on worker *name*."""
@@ -156,7 +157,7 @@ class WorkerBook:
     def _say_goodbye(self, name: str, now: Moment) -> None:
         worker = self._workers.get(name)
         if worker is not None and worker.is_up:
-            worker.down_since_mono = now.mono
+            worker.leave(now)
 
     def _is_silent(self, worker: Worker, now_mono: float) -> bool:
         if not worker.sends_heartbeats:
@@ -185,24 +186,33 @@ class WorkerBook:
 
     def _add(self, name: str, now_mono: float) -> Worker | None:
         """Return a new worker, None (counted) if there is no room, not even by a dead one."""
-        if not self._has_room():
+        if name == OVERFLOW:
+            return None
+        if len(self._workers) >= self._limit:
             self._drop_longest_gone()
-        if not self._has_room():
+        if len(self._workers) >= self._limit:
             self._overflows["worker"] += 1
             return None
-        self._budget.take(HOLDER, SERIES_PER_WORKER)
+        if self._budget.room < SERIES_PER_WORKER:
+            self._give_way(SERIES_PER_WORKER, now_mono)
+        if not self._budget.take(SERIES_PER_WORKER, now_mono):
+            return None
         worker = self._workers[name] = Worker(name)
         worker.first_seen_mono = now_mono
         return worker
 
-    def _has_room(self) -> bool:
-        return len(self._workers) < self._limit and self._budget.has_room_for(SERIES_PER_WORKER)
+    def _give_way(self, series: int, _: float) -> None:
+        """Drop the dead, those first that have been dead for longest, until there is room."""
+        while self._budget.room < series and self._drop_longest_gone():
+            pass
 
-    def _drop_longest_gone(self) -> None:
+    def _drop_longest_gone(self) -> bool:
         longest = min(self._workers.values(), key=self._gone_since, default=None)
-        if longest is not None and not longest.is_up:
-            self._drop(longest)
+        if longest is None or longest.is_up:
+            return False
+        self._drop(longest)
+        return True
 
     def _drop(self, worker: Worker) -> None:
         del self._workers[worker.name]
-        self._budget.give_back(HOLDER, SERIES_PER_WORKER + len(worker.processed_by_task))
+        self._budget.give_back(SERIES_PER_WORKER + len(worker.processed_by_task))

@@ -15,7 +15,8 @@ from celeriac.model.facts import Binding, Request, Routing, Stats, WorkerReport
 
 Answer = TypeVar("Answer")
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+Text = Annotated[str, msgspec.Meta(max_length=500)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
 
@@ -31,7 +32,7 @@ class _Rusage(msgspec.Struct, gc=False):
 
 
 class _Pool(msgspec.Struct, gc=False, rename="kebab"):
-    implementation: str
+    implementation: Text
     max_concurrency: Count
     processes: list[int] | None = None
 
@@ -40,15 +41,15 @@ class _Stats(msgspec.Struct, gc=False):
     pid: Count
     uptime: Seconds
     pool: _Pool
-    total: dict[str, Count]
+    total: dict[Name, Count]
     prefetch_count: Count | None = None
     # "N/A" where the platform has none.
     rusage: _Rusage | str | None = None
 
 
 class _DeliveryInfo(msgspec.Struct, gc=False):
-    exchange: str | None = None
-    routing_key: str | None = None
+    exchange: Text | None = None
+    routing_key: Text | None = None
 
 
 class _Request(msgspec.Struct, gc=False):
@@ -63,17 +64,17 @@ class _Scheduled(msgspec.Struct, gc=False):
 
 
 class _Exchange(msgspec.Struct, gc=False):
-    name: str | None = None
+    name: Text | None = None
 
 
 class _Queue(msgspec.Struct, gc=False):
     name: Name
-    routing_key: str | None = None
+    routing_key: Text | None = None
     exchange: _Exchange | None = None
 
 
 class _Conf(msgspec.Struct, gc=False):
-    task_default_queue: str = "celery"
+    task_default_queue: Text = "celery"
     task_routes: Any = None
 
 

@@ -45,6 +45,7 @@ WorkerEventType = Literal["worker-online", "worker-heartbeat", "worker-offline"]
 # Seconds since the epoch, up to the year 9999; NaN and infinities fall outside too.
 Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=253_402_300_800)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+Text = Annotated[str, msgspec.Meta(max_length=500)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
@@ -57,8 +58,8 @@ class TaskEvent(msgspec.Struct, gc=False):
     timestamp: Timestamp
     name: Name | None = None
     queue: Name | None = None
-    exchange: str | None = None
-    routing_key: str | None = None
+    exchange: Text | None = None
+    routing_key: Text | None = None
     eta: Any = None
     runtime: Any = None
     exception: Any = None
@@ -83,7 +84,7 @@ class WorkerEvent(msgspec.Struct, gc=False):
     processed: Count | None = None
     freq: float | None = None
     loadavg: Any = None
-    sw_ver: str | None = None
+    sw_ver: Text | None = None
     utcoffset: float | None = None
     clock: int | None = None
 
@@ -202,12 +203,24 @@ def _salvage(body: bytes) -> Decoded:
 
 
 def _salvage_one(member: object) -> Event | Reason:
-    kind = member.get("type") if isinstance(member, dict) else None
-    if not isinstance(kind, str):
+    if not isinstance(member, dict) or not isinstance(member.get("type"), str):
         return "event"
-    if kind not in _TASK_TYPES and kind not in _WORKER_TYPES:
+    if member["type"] in _TASK_TYPES:
+        shape: type[Event] = TaskEvent
+    elif member["type"] in _WORKER_TYPES:
+        shape = WorkerEvent
+    else:
         return "unknown_type"
     try:
-        return msgspec.convert(member, TaskEvent if kind in _TASK_TYPES else WorkerEvent)
+        return msgspec.convert(_clean(member), shape)
     except (msgspec.ValidationError, RecursionError):
         return "event"
+
+
+def _clean(member: dict[object, object]) -> dict[object, object]:
+    """Return *member* as it can be written in UTF-8: a lone surrogate cannot."""
+    return {_printable(name): _printable(value) for name, value in member.items()}
+
+
+def _printable(value: object) -> object:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
