@@ -124,7 +124,7 @@ def _rabbitmq_tls(folder: Path) -> Mapping[str, str | int]:
 
 def _filesystem(_: ExitStack, folder: Path) -> Access:
     places = ("data_folder_in", "data_folder_out", "control_folder")
-    paths = {place: folder / "messages" for place in places[:2]} | {places[2]: folder / "control"}
+    paths = dict.fromkeys(places[:2], folder / "messages") | {places[2]: folder / "control"}
     for path in paths.values():
         path.mkdir(exist_ok=True)
     options = {place: str(path) for place, path in paths.items()}
