@@ -14,8 +14,8 @@ This page is made by `celeriac metrics` from the table in `exposition/families.p
 then run `make docs`.
 
 Units are in the names. An instant is in seconds since the epoch. A gauge that nobody could tell is
-absent, not 0; `celery_active_workers`, `celery_broker_up` and every `celery_exporter_*` of what has
-been observed are always there. What goes over a limit is counted under `__overflow__`.
+absent, not 0; only `celery_active_workers`, `celery_broker_up` and every `celery_exporter_*` are always
+there. What goes over a limit is counted under `__overflow__`.
 """
 
 _LIMITS = """\
