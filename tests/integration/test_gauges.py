@@ -22,7 +22,7 @@ APP = "workload.configured_app"
 PRIORITIES = {
     "broker_transport_options": {"priority_steps": [0, 3, 6, 9], "queue_order_strategy": "priority"}
 }
-POOLS = {"prefork": 3, "threads": 4, "solo": 1, "gevent": 5}
+POOLS = {"prefork": 3, "threads": 4, "solo": 1, "gevent": 5, "eventlet": 6}
 LONG_SECONDS = 600
 FAST = ("--worker-interval=1", "--queue-interval=1")
 
