@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from celery import Celery
-from kombu import Connection, Consumer, Producer
+from kombu import Connection, Producer
 
 from celeriac.celery_app import AMQP_HEARTBEAT_SECONDS
+from celeriac.replies import Reply, open_reply_queue
 from celeriac.session import Session
 
-MAX_REPLY_BYTES = 8 * 1024 * 1024
 EVERYBODY: tuple[str, ...] = ()
 
 
@@ -92,19 +91,12 @@ class _Mailbox:
     """The pidbox of one open connection."""
 
     def __init__(self, app: Celery, connection: Connection) -> None:
-        self._connection = connection
-        self._channel = connection.default_channel
         self._mailbox = app.control.mailbox(connection)
-        self._mailbox.serializer = "json"
-        self._producer = Producer(self._channel, serializer="json")
-        self._tickets: dict[str, str] = {}
-        self._replies = Replies()
-        self._duplicates: set[tuple[str, str]] = set()
-        self._reply_queue = self._mailbox.reply_queue(self._channel)
-        self._consumer = Consumer(
-            self._channel, [self._reply_queue], on_message=self._take, no_ack=True
-        )
-        self._consumer.consume()
+        channel = connection.default_channel
+        self._producer = Producer(channel, serializer="json")
+        self._queue = self._mailbox.reply_queue(channel)
+        self._queue.declare()
+        self._replies = open_reply_queue(connection, self._queue)
 
     def ask(
         self,
@@ -112,15 +104,20 @@ class _Mailbox:
         expected: set[tuple[str, str]] | None,
         timeout_seconds: float,
     ) -> Replies:
-        self._forget_the_last_ask()
-        self._tickets = {str(uuid.uuid4()): question.command.method for question in questions}
-        for ticket, question in zip(self._tickets, questions, strict=True):
+        """Send *questions*; return when all *expected* pairs are there, None is the timeout."""
+        # kombu lets the reply queue's binding expire (Redis) unless it is declared again.
+        self._queue.declare()
+        desk = _Desk(questions, expected)
+        for reply in self._replies.receive(0.0):
+            # Late answers to an earlier ask.
+            desk.take(reply)
+        for ticket, question in desk.tickets.items():
             self.send(question, ticket)
-        self._collect(expected, time.monotonic() + timeout_seconds)
-        for key in self._duplicates:
-            # Two workers share this name; which of them said what cannot be told.
-            self._replies.answers.pop(key, None)
-        return self._replies
+        deadline_mono = time.monotonic() + timeout_seconds
+        while not desk.is_complete and (remaining := deadline_mono - time.monotonic()) > 0:
+            for reply in self._replies.receive(remaining):
+                desk.take(reply)
+        return desk.close()
 
     def send(self, question: Question, ticket: str | None) -> None:
         command, workers = question
@@ -143,43 +140,53 @@ class _Mailbox:
             message, exchange=exchange.name, declare=[exchange], headers=headers, retry=False
         )
 
-    def _forget_the_last_ask(self) -> None:
-        # kombu lets the reply queue's binding expire (Redis) unless it is declared again.
-        self._reply_queue.declare()
-        self._replies, self._duplicates, self._tickets = Replies(), set(), {}
-        self._connection.heartbeat_check()
-        with suppress(TimeoutError):
-            while True:
-                self._connection.drain_events(timeout=0.001)
 
-    def _collect(self, expected: set[tuple[str, str]] | None, deadline_mono: float) -> None:
-        while expected is None or not expected <= self._replies.answers.keys():
-            remaining = deadline_mono - time.monotonic()
-            if remaining <= 0:
-                return
-            with suppress(TimeoutError):
-                self._connection.drain_events(timeout=remaining)
+class _Desk:
+    """Sorts the replies to one ask by worker and command."""
 
-    def _take(self, message: Any) -> None:
-        method = self._tickets.get(message.headers.get("ticket"))
-        if method is None:
+    def __init__(
+        self, questions: Sequence[Question], expected: set[tuple[str, str]] | None
+    ) -> None:
+        self.tickets = {str(uuid.uuid4()): question for question in questions}
+        self._expected = expected
+        self._replies = Replies()
+        self._duplicates: set[tuple[str, str]] = set()
+
+    @property
+    def is_complete(self) -> bool:
+        return self._expected is not None and self._expected <= self._replies.answers.keys()
+
+    def take(self, reply: Reply) -> None:
+        question = self.tickets.get(reply.ticket) if isinstance(reply.ticket, str) else None
+        if reply.refusal is not None:
+            self._replies.rejected.append(reply.refusal)
+        elif question is None:
             self._replies.rejected.append("ticket")
+        else:
+            self._sort(reply.body, question.command.method)
+
+    def _sort(self, body: bytes, method: str) -> None:
+        try:
+            answers = _decode_reply(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._replies.rejected.append("malformed")
             return
-        for worker, answer in self._read(message.body):
+        for worker, answer in answers.items():
             key = (worker, method)
+            if self._expected is not None and key not in self._expected:
+                self._replies.rejected.append("ticket")
+                continue
             if key in self._replies.answers:
                 self._duplicates.add(key)
                 self._replies.rejected.append("duplicate")
             self._replies.answers[key] = answer
 
-    def _read(self, body: str | bytes) -> Iterator[tuple[str, msgspec.Raw]]:
-        if len(body) > MAX_REPLY_BYTES:
-            self._replies.rejected.append("too_large")
-            return
-        try:
-            yield from _decode_reply(body).items()
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self._replies.rejected.append("malformed")
+    def close(self) -> Replies:
+        """Return everything that can be used: of two workers with one name, neither can."""
+        for key in self._duplicates:
+            self._replies.answers.pop(key, None)
+        return self._replies
 
 
-_decode_reply = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+WorkerName = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_decode_reply = msgspec.json.Decoder(dict[WorkerName, msgspec.Raw]).decode

@@ -196,6 +196,8 @@ class BrokerEventStream:
 
     def _consume(self, event_exchange: str) -> None:
         channel = self._connection.channel()
+        # Not by whatever codec a message names.
+        channel.auto_decode = False
         # The same declaration as the workers' own (celery.events.event), whoever comes first.
         Exchange(event_exchange, type="topic", channel=channel).declare()
         queue = f"{EVENT_QUEUE_PREFIX}{time.time_ns():x}"

@@ -11,6 +11,7 @@ from celeriac.model.attribution import SENT, Attribution
 from celeriac.model.exceptions import exception_class
 from celeriac.model.facts import Request, TaskEventLike
 from celeriac.model.generations import GenerationMap
+from celeriac.model.held import HeldEvent, lightened
 from celeriac.model.tallies import Outcome, TaskTally
 from celeriac.model.tally_table import TallyTable
 from celeriac.model.workers import WorkerBook
@@ -51,7 +52,7 @@ class Track:
         self.task: str | None = None
         self.queue: str | None = None
         self.tally: TaskTally | None = None
-        self.pending: list[TaskEventLike] | None = None
+        self.pending: list[HeldEvent] | None = None
         self.due_at: float | None = None
         self.received_at: float | None = None
         self.started_at: float | None = None
@@ -172,7 +173,7 @@ class TaskLedger:
         if track.pending is None:
             track.pending = []
             self._held.append(_Held(now_mono, track))
-        track.pending.append(event)
+        track.pending.append(lightened(event))
 
     def _conclude(self, held: _Held, now_mono: float) -> bool:
         """Decide without the missing piece; return False to go on waiting for a new worker."""
@@ -186,7 +187,7 @@ class TaskLedger:
         self._settle_on(track, track.task, queue, now_mono)
         return True
 
-    def _give_up(self, track: Track, pending: list[TaskEventLike], now_mono: float) -> None:
+    def _give_up(self, track: Track, pending: list[HeldEvent], now_mono: float) -> None:
         track.pending = None
         self.unmatched += len(pending)
         for event in pending:

@@ -12,6 +12,7 @@ from celeriac.model.facts import Moment, Stats, WorkerEventLike, WorkerReport
 
 OUTCOMES = ("succeeded", "failed", "rejected", "revoked")
 DEFAULT_HEARTBEAT_SECONDS = 2.0
+MIN_HEARTBEAT_SECONDS = 0.5
 MAX_HEARTBEAT_SECONDS = 3600.0
 # ``uptime`` is in whole seconds and travels; less than this is not a restart.
 RESTART_TOLERANCE_SECONDS = 5.0
@@ -106,7 +107,7 @@ class Worker:
         self.sends_heartbeats = True
         self._last_heartbeat_at = now.wall
         if event.freq is not None and event.freq > 0:
-            self.freq_seconds = min(event.freq, MAX_HEARTBEAT_SECONDS)
+            self.freq_seconds = min(max(event.freq, MIN_HEARTBEAT_SECONDS), MAX_HEARTBEAT_SECONDS)
         if event.active is not None:
             self._active = event.active
         self._load1 = _first_number(event.loadavg)

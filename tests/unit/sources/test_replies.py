@@ -10,14 +10,8 @@ from typing import Any
 import pytest
 
 from celeriac.celery_app import BrokerOptions, make_app
-from celeriac.control import (
-    MAX_REPLY_BYTES,
-    Command,
-    Question,
-    RemoteControl,
-    Replies,
-    _Mailbox,
-)
+from celeriac.control import Command, Question, RemoteControl, Replies, _Mailbox
+from celeriac.replies import MAX_REPLY_BYTES
 
 PING = Command("ping")
 STATS = Command("stats")
@@ -37,7 +31,7 @@ class Answering:
             self.asked.append(question.command.method)
             for other_ticket, body in replies:
                 headers = {"ticket": other_ticket or ticket}
-                mailbox._take(SimpleNamespace(headers=headers, body=body))
+                mailbox._replies._take(SimpleNamespace(headers=headers, body=body))
 
         monkeypatch.setattr(_Mailbox, "send", send)
 
