@@ -17,7 +17,7 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 IMAGE ?= celeriac:$(VERSION)
 
-.PHONY: help install setup check test unit demo format docs lock image clean
+.PHONY: help install setup check test unit drills demo format docs lock image clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/\1:\2/p' Makefile | \
@@ -60,6 +60,9 @@ test: setup ## Run every check and every test; what continuous integration runs
 
 unit: install ## Run the fast tests only: no network, no other process
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+drills: setup ## Run the fault tests in their long form (ten minutes)
+	CELERIAC_FULL=1 $(BIN)/pytest tests/faults $(PYTEST_ARGS)
 
 demo: install ## Start a small Celery cluster and watch it; options in DEMO_ARGS
 	@scripts/setup.sh --for demo
