@@ -37,6 +37,7 @@ MAX_LABEL_LENGTH = 1000
 PAGE_SECONDS = 1.0
 TASK_IDS = 1_000_000 if IS_FULL else 200_000
 NAMES = 10_000
+REJECTED = "celery_exporter_events_rejected_total"
 EVENTS_PER_MESSAGE = 100
 # Less than the 8 MB that the server lets a subscriber owe it.
 MESSAGES_PER_CHUNK = 60
@@ -222,12 +223,14 @@ def test_long_exceptions_are_not_held(flooded: Flooded, record: Callable[..., No
 
 
 def test_a_routing_key_of_10_kb_makes_no_label(flooded: Flooded) -> None:
-    flooded.send([encode(task_event("sent", name="shop.task", routing_key="x" * 10_000))], 1)
+    flooded.send([encode(task_event("sent", name="shop.task", routing_key="x" * 10_000))], 0)
+    flooded.exporter.wait_for_value(REJECTED, 1, reason="event")
     assert _longest_label(flooded.exporter) <= MAX_LABEL_LENGTH
 
 
 def test_a_version_of_10_kb_makes_no_label(flooded: Flooded) -> None:
-    flooded.send([encode(worker_event("heartbeat", "w@h", sw_ver="x" * 10_000))], 1)
+    flooded.send([encode(worker_event("heartbeat", "w@h", sw_ver="x" * 10_000))], 0)
+    flooded.exporter.wait_for_value(REJECTED, 1, reason="event")
     assert _longest_label(flooded.exporter) <= MAX_LABEL_LENGTH
 
 

@@ -96,10 +96,9 @@ class Admission:
             return value
         if len(self._admitted) >= self._limit:
             self._budget.make_room(self._series_each, now_mono)
-        if len(self._admitted) >= self._limit:
+        is_over = len(self._admitted) >= self._limit
+        if is_over or not self._budget.take(self._series_each, now_mono):
             self._overflows[self._label] += 1
-            return OVERFLOW
-        if not self._budget.take(self._series_each, now_mono):
             return OVERFLOW
         self._admitted.add(value)
         return value
