@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from celeriac.exposition import readers
 from celeriac.exposition.families import Family
 from celeriac.exposition.readers import Read, Sample
 from celeriac.model.histogram import HistogramView
-from celeriac.model.snapshot import QueueView, Snapshot
+from celeriac.model.snapshot import Snapshot
 from celeriac.model.tallies import Outcome, TallyView
-from celeriac.model.worker import WorkerView
 
 NAME = "celery-exporter"
 # Its ``--generic-hostname-task-sent-metric`` and ours for all: a task's series carry no worker.
@@ -46,20 +46,6 @@ def _histogram(read: Callable[[TallyView], HistogramView | None]) -> Read:
     )
 
 
-def _worker(read: Callable[[WorkerView], float | None]) -> Read:
-    return lambda snapshot: (
-        ((worker.worker,), value)
-        for worker in snapshot.workers
-        if (value := read(worker)) is not None
-    )
-
-
-def _queue(read: Callable[[QueueView], int | None]) -> Read:
-    return lambda snapshot: (
-        ((queue.queue,), value) for queue in snapshot.queues if (value := read(queue)) is not None
-    )
-
-
 FAMILIES: tuple[Family, ...] = (
     Family("celery_task_sent_total", "counter",
            "Tasks published", _TASK, _count(Outcome.SENT)),
@@ -87,20 +73,20 @@ FAMILIES: tuple[Family, ...] = (
            _histogram(lambda tally: tally.queue_wait)),
     Family("celery_worker_up", "gauge",
            "1 while the worker gives signs of life", ("hostname",),
-           _worker(lambda worker: worker.is_up)),
+           readers.worker(lambda worker: worker.is_up)),
     Family("celery_worker_tasks_active", "gauge",
            "Tasks the worker runs now", ("hostname",),
-           _worker(lambda worker: worker.active)),
+           readers.worker(lambda worker: worker.active)),
     Family("celery_queue_length", "gauge",
            "Messages waiting in the broker", ("queue_name",),
-           _queue(lambda queue: queue.depth and queue.depth.ready)),
+           readers.queue(lambda queue: queue.depth and queue.depth.ready)),
     Family("celery_active_consumer_count", "gauge",
            "Consumers of the queue", ("queue_name",),
-           _queue(lambda queue: queue.consumers)),
+           readers.queue(lambda queue: queue.consumers)),
     Family("celery_active_worker_count", "gauge",
            "Workers that consume the queue", ("queue_name",),
-           _queue(lambda queue: queue.workers)),
+           readers.queue(lambda queue: queue.workers)),
     Family("celery_active_process_count", "gauge",
            "Pool slots of the workers that consume the queue", ("queue_name",),
-           _queue(lambda queue: queue.processes)),
+           readers.queue(lambda queue: queue.processes)),
 )  # fmt: skip
