@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from celeriac.model.cumulative import INCARNATIONS_REMEMBERED, Cumulative
 from celeriac.model.event_switch import TaskEventsSwitch
@@ -130,6 +130,9 @@ class Worker:
         if not self.has_left:
             # An answer that was on its way does not take back a goodbye.
             self.live(now)
+        if report.bindings is None and self.report is not None:
+            # What it consumes does not change because one answer is late.
+            report = replace(report, bindings=self.report.bindings)
         self.report, self.report_mono = report, now.mono
         if report.active is not None and not self.sends_heartbeats:
             self._active = len(report.active)

@@ -76,6 +76,14 @@ def test_the_processes_of_a_queue_are_the_slots_of_its_workers() -> None:
     assert cluster.show(PROCESSES) == {("celery",): 6, ("mail",): 4}
 
 
+def test_a_worker_whose_answer_is_late_consumes_what_it_consumed() -> None:
+    cluster = Cluster()
+    cluster.depths({"celery": 1})
+    cluster.answer(report())
+    cluster.answer(WorkerReport("celery@one", stats=stats()))
+    assert cluster.show(CONSUMERS) == {("celery",): 1}
+
+
 def test_a_worker_that_is_down_consumes_nothing() -> None:
     cluster = Cluster()
     cluster.heartbeat()
