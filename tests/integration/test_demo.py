@@ -172,9 +172,14 @@ def test_a_ready_demo_has_every_worker_up_and_every_source_fresh(demo: Demo) -> 
 def test_prometheus_knows_the_queues_of_a_ready_demo(demo: Demo) -> None:
     require("prometheus")
 
-    queues = query(demo.ready(), "sum by (queue) (celery_queue_length)")
+    env = demo.ready()
 
-    assert {row["queue"] for row in queues} >= {"celery", "mail", "reports", "media"}
+    def queues() -> set[str]:
+        return {row["queue"] for row in query(env, "sum by (queue) (celery_queue_length)")}
+
+    # The first scrape may have come before the last worker had said what it consumes.
+    expected = {"celery", "mail", "reports", "media"}
+    demo.wait_until(lambda: queues() >= expected, 15.0, f"lengths of {expected}")
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.shows)
