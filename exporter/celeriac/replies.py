@@ -5,7 +5,7 @@ kombu would parse, decompress and keep a whole message before anybody could refu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
@@ -87,21 +87,12 @@ class _RedisList:
         return _reply(headers.ticket, envelope.body, headers.compression)
 
 
-class _AmqpQueue:
-    """py-amqp's own messages, which kombu has not touched."""
+class _Drained:
+    """A queue whose consumer puts replies aside while its connection is drained."""
 
-    def __init__(self, connection: Connection, queue: Queue) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._arrived: list[Reply] = []
-        # A channel of our own: kombu's decodes bodies by whatever codec the message names.
-        channel = connection.channel()
-        channel.auto_decode = False
-        channel.basic_consume(queue.name, no_ack=True, callback=self._take)
-
-    def _take(self, message: amqp.Message) -> None:
-        headers = message.properties.get("application_headers") or {}
-        body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
-        self._arrived.append(_reply(headers.get("ticket"), body, headers.get("compression")))
 
     def receive(self, timeout_seconds: float) -> Iterator[Reply]:
         self._connection.heartbeat_check()
@@ -111,27 +102,35 @@ class _AmqpQueue:
         arrived, self._arrived = self._arrived, []
         yield from arrived
 
+    def _put_aside(self, body: str | bytes, headers: Mapping[str, Any]) -> None:
+        raw = body if isinstance(body, bytes) else str(body).encode()
+        self._arrived.append(_reply(headers.get("ticket"), raw, headers.get("compression")))
 
-class _KombuQueue:
+
+class _AmqpQueue(_Drained):
+    """py-amqp's own messages, which kombu has not touched."""
+
+    def __init__(self, connection: Connection, queue: Queue) -> None:
+        super().__init__(connection)
+        # A channel of our own: kombu's decodes bodies by whatever codec the message names.
+        channel = connection.channel()
+        channel.auto_decode = False
+        channel.basic_consume(queue.name, no_ack=True, callback=self._take)
+
+    def _take(self, message: amqp.Message) -> None:
+        self._put_aside(message.body, message.properties.get("application_headers") or {})
+
+
+class _KombuQueue(_Drained):
     """Any other transport, through kombu's consumer."""
 
     def __init__(self, connection: Connection, queue: Queue) -> None:
-        self._connection = connection
-        self._arrived: list[Reply] = []
+        super().__init__(connection)
         self._consumer = Consumer(queue.channel, [queue], on_message=self._take, no_ack=True)
         self._consumer.consume()
 
     def _take(self, message: Any) -> None:
-        body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
-        headers = message.headers
-        self._arrived.append(_reply(headers.get("ticket"), body, headers.get("compression")))
-
-    def receive(self, timeout_seconds: float) -> Iterator[Reply]:
-        with suppress(TimeoutError):
-            wait = max(0.001, min(timeout_seconds, LONGEST_WAIT_SECONDS))
-            self._connection.drain_events(timeout=wait)
-        arrived, self._arrived = self._arrived, []
-        yield from arrived
+        self._put_aside(message.body, message.headers)
 
 
 def _reply(ticket: object, body: bytes, compression: object) -> Reply:

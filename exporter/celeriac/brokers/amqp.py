@@ -125,7 +125,6 @@ class _ApiQueue(msgspec.Struct, gc=False):
     messages_ready: int = 0
     messages_unacknowledged: int = 0
     consumers: int = 0
-    exclusive: bool = False
 
 
 class _ManagementApi:
@@ -134,7 +133,7 @@ class _ManagementApi:
     def __init__(self, app: Celery, url: str) -> None:
         connection = app.connection_for_write(app.conf.first("broker_url"))
         vhost = connection.virtual_host or "/"
-        columns = "name,messages_ready,messages_unacknowledged,consumers,exclusive"
+        columns = "name,messages_ready,messages_unacknowledged,consumers"
         self._url = f"{url.rstrip('/')}/api/queues/{quote(vhost, safe='')}?columns={columns}"
         self._session = requests.Session()
         self._session.trust_env = False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 UNKNOWN_QUEUE = "unknown"
 
-TASK_EVENT_TYPES = (
+TaskEventType = Literal[
     "task-sent",
     "task-received",
     "task-started",
@@ -17,9 +17,9 @@ TASK_EVENT_TYPES = (
     "task-retried",
     "task-rejected",
     "task-revoked",
-)
-WORKER_EVENT_TYPES = ("worker-online", "worker-heartbeat", "worker-offline")
-EVENT_REFUSALS = (
+]
+WorkerEventType = Literal["worker-online", "worker-heartbeat", "worker-offline"]
+EventRefusal = Literal[
     "too_large",
     "envelope",
     "content_type",
@@ -29,7 +29,10 @@ EVENT_REFUSALS = (
     "too_many",
     "event",
     "unknown_type",
-)
+]
+TASK_EVENT_TYPES: tuple[str, ...] = get_args(TaskEventType)
+WORKER_EVENT_TYPES: tuple[str, ...] = get_args(WorkerEventType)
+EVENT_REFUSALS: tuple[str, ...] = get_args(EventRefusal)
 REPLY_REFUSALS = ("too_large", "malformed", "ticket", "duplicate", "unreadable")
 
 

@@ -33,18 +33,6 @@ class SourceLog:
         self._reason: str | None = "starting"
         self._reconnects = 0
 
-    @property
-    def has_ever_succeeded(self) -> bool:
-        return self._last_success is not None
-
-    @property
-    def is_successful(self) -> bool:
-        return self._reason is None
-
-    @property
-    def reason(self) -> str | None:
-        return self._reason
-
     def succeed(self, now: Moment, duration_seconds: float | None = None) -> None:
         self._last_success, self._reason = now, None
         if duration_seconds is not None:
@@ -64,7 +52,7 @@ class SourceLog:
     def view(self, now: Moment) -> SourceView:
         return SourceView(
             source=self._source,
-            is_successful=self.is_successful,
+            is_successful=self._reason is None,
             duration_seconds=self._duration_seconds,
             last_success_at=self._last_success.wall if self._last_success else None,
             age_seconds=self.age_seconds(now),

@@ -81,8 +81,15 @@ class Worker:
     @property
     def may_be_mute(self) -> bool:
         """A solo worker sends neither heartbeats nor its last events while it runs a task."""
-        stats = self.report.stats if self.report else None
-        return stats is not None and stats.pool == "solo"
+        return self._stats is not None and self._stats.pool == "solo"
+
+    @property
+    def pool_processes(self) -> int:
+        return self._stats.pool_processes if self._stats else 0
+
+    @property
+    def _stats(self) -> Stats | None:
+        return self.report.stats if self.report else None
 
     def live(self, now: Moment) -> bool:
         """Take any sign of life; return whether the worker is new or back."""
@@ -163,11 +170,6 @@ class Worker:
             if len(self._pids) > INCARNATIONS_REMEMBERED:
                 del self._pids[next(iter(self._pids))]
         return is_restart
-
-    @property
-    def pool_processes(self) -> int:
-        stats = self.report.stats if self.report else None
-        return stats.pool_processes if stats else 0
 
     def view(self, *, is_current: bool, with_report: bool) -> WorkerView:
         """Return a copy; without *is_current* nobody knows whether it is up."""

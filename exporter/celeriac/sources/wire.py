@@ -8,39 +8,22 @@ Events are untrusted: whatever does not fit is rejected by itself and named by a
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
 
 from celeriac.brokers.contract import Message
+from celeriac.model.facts import (
+    TASK_EVENT_TYPES,
+    WORKER_EVENT_TYPES,
+    EventRefusal,
+    TaskEventType,
+    WorkerEventType,
+)
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_ENVELOPE_BYTES = MAX_BODY_BYTES * 4 // 3 + 64 * 1024
 MAX_EVENTS_PER_MESSAGE = 10_000
-
-Reason: TypeAlias = Literal[
-    "too_large",
-    "envelope",
-    "content_type",
-    "content_encoding",
-    "compression",
-    "body",
-    "too_many",
-    "event",
-    "unknown_type",
-]
-
-TaskEventType = Literal[
-    "task-sent",
-    "task-received",
-    "task-started",
-    "task-succeeded",
-    "task-failed",
-    "task-retried",
-    "task-rejected",
-    "task-revoked",
-]
-WorkerEventType = Literal["worker-online", "worker-heartbeat", "worker-offline"]
 
 # Seconds since the epoch, up to the year 9999; NaN and infinities fall outside too.
 Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=253_402_300_800)]
@@ -96,7 +79,7 @@ class Decoded(NamedTuple):
     """The good events of one message, in order, and a reason for each rejected part."""
 
     events: list[Any]
-    rejected: tuple[Reason, ...] = ()
+    rejected: tuple[EventRefusal, ...] = ()
 
 
 class _Properties(msgspec.Struct, gc=False):
@@ -121,8 +104,6 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_task_events = msgspec.json.Decoder(list[TaskEvent] | TaskEvent).decode
 _decode_worker_event = msgspec.json.Decoder(WorkerEvent).decode
 
-_TASK_TYPES = frozenset(TaskEventType.__args__)  # type: ignore[attr-defined]
-_WORKER_TYPES = frozenset(WorkerEventType.__args__)  # type: ignore[attr-defined]
 _TEXT_ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
@@ -157,7 +138,7 @@ def decode_envelope(raw: bytes, *, from_worker: bool) -> Decoded:
 
 def _refusal(
     content_type: str | None, content_encoding: str | None, compression: str | None
-) -> Reason | None:
+) -> EventRefusal | None:
     if content_type != "application/json":
         return "content_type"
     if content_encoding is None or content_encoding.lower() not in _TEXT_ENCODINGS:
@@ -202,12 +183,12 @@ def _salvage(body: bytes) -> Decoded:
     )
 
 
-def _salvage_one(member: object) -> Event | Reason:
+def _salvage_one(member: object) -> Event | EventRefusal:
     if not isinstance(member, dict) or not isinstance(member.get("type"), str):
         return "event"
-    if member["type"] in _TASK_TYPES:
+    if member["type"] in TASK_EVENT_TYPES:
         shape: type[Event] = TaskEvent
-    elif member["type"] in _WORKER_TYPES:
+    elif member["type"] in WORKER_EVENT_TYPES:
         shape = WorkerEvent
     else:
         return "unknown_type"
