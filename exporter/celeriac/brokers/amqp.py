@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -13,23 +13,16 @@ import amqp
 import msgspec
 import requests
 from celery import Celery
-from kombu import Connection, Exchange
+from kombu import Connection
 
-from celeriac.brokers.contract import BareMessage, Handler
-from celeriac.celery_app import (
-    AMQP_HEARTBEAT_SECONDS,
-    COMMAND_TIMEOUT_SECONDS,
-    broker_errors,
-    connect,
-)
+from celeriac.brokers.amqp_events import EVENT_QUEUE_PREFIX, BrokerEventStream
+from celeriac.celery_app import AMQP_HEARTBEAT_SECONDS, COMMAND_TIMEOUT_SECONDS
 from celeriac.errors import BrokerError, BrokerRefusedError, BrokerUnavailableError
 from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
 from celeriac.session import Session
 
-POLL_SECONDS = 0.5
-# Events wait here for an exporter that is slow; the oldest are dropped first.
-EVENT_QUEUE_MAX_LENGTH = 200_000
-EVENT_QUEUE_PREFIX = "celeriac.events."
+__all__ = ["BrokerEventStream", "BrokerQueues"]
+
 # A queue that was not there is asked for again after this long: asking costs a channel.
 ASK_AGAIN_AFTER_SECONDS = 15.0
 
@@ -181,64 +174,3 @@ def _is_internal(queue: _ApiQueue) -> bool:
         or queue.name.endswith(".pidbox")
         or queue.name.startswith(("celeryev.", EVENT_QUEUE_PREFIX, "amq.gen-"))
     )
-
-
-class BrokerEventStream:
-    """A queue of this exporter's own, bound to every event, gone when it disconnects."""
-
-    def __init__(self, app: Celery) -> None:
-        self._arrived: list[tuple[BareMessage, bool]] = []
-        self._connection = connect(app, heartbeat=AMQP_HEARTBEAT_SECONDS)
-        with broker_errors(self._connection):
-            self._consume(app.conf.event_exchange)
-        self._checked_mono = time.monotonic()
-
-    def _consume(self, event_exchange: str) -> None:
-        channel = self._connection.channel()
-        # Not by whatever codec a message names.
-        channel.auto_decode = False
-        # The same declaration as the workers' own (celery.events.event), whoever comes first.
-        Exchange(event_exchange, type="topic", channel=channel).declare()
-        queue = f"{EVENT_QUEUE_PREFIX}{time.time_ns():x}"
-        channel.queue_declare(
-            queue,
-            durable=False,
-            exclusive=True,
-            auto_delete=True,
-            arguments={"x-max-length": EVENT_QUEUE_MAX_LENGTH, "x-overflow": "drop-head"},
-        )
-        channel.queue_bind(queue, event_exchange, routing_key="#")
-        channel.basic_consume(queue, no_ack=True, callback=self._take)
-
-    def _take(self, message: amqp.Message) -> None:
-        body, properties = message.body, message.properties
-        headers = properties.get("application_headers") or {}
-        routing_key = (message.delivery_info or {}).get("routing_key", "")
-        bare = BareMessage(
-            body if isinstance(body, bytes) else str(body).encode(),
-            properties.get("content_type"),
-            properties.get("content_encoding"),
-            headers.get("compression"),
-        )
-        self._arrived.append((bare, str(routing_key).startswith("worker")))
-
-    def receive(self, handle: Handler) -> None:
-        with broker_errors(self._connection), suppress(TimeoutError):
-            self._keep_alive()
-            self._connection.drain_events(timeout=POLL_SECONDS)
-        for message, from_worker in self._drain():
-            handle(message, from_worker)
-
-    def _drain(self) -> Iterator[tuple[BareMessage, bool]]:
-        arrived, self._arrived = self._arrived, []
-        return iter(arrived)
-
-    def _keep_alive(self) -> None:
-        now = time.monotonic()
-        if now - self._checked_mono >= AMQP_HEARTBEAT_SECONDS / 4:
-            self._checked_mono = now
-            self._connection.heartbeat_check()
-
-    def close(self) -> None:
-        with suppress(Exception):
-            self._connection.collect(socket_timeout=0.5)

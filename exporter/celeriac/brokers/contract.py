@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from celeriac.model.facts import BrokerInfo, QueueSample
@@ -19,9 +19,6 @@ class BareMessage(NamedTuple):
 
 Message: TypeAlias = bytes | BareMessage
 """``bytes`` is a whole envelope of kombu's virtual transports."""
-
-Handler: TypeAlias = Callable[[Message, bool], None]
-"""Takes a message, and whether it is a worker's own (its routing key begins with ``worker.``)."""
 
 
 class Queues(Protocol):
@@ -50,8 +47,8 @@ class EventStream(Protocol):
     Errors are those of Queues; after one, the stream is of no more use and is to be closed.
     """
 
-    def receive(self, handle: Handler) -> None:
-        """Wait a moment for messages and hand over those that have come, in their order."""
+    def receive(self) -> Sequence[Message]:
+        """Return the messages that have come, in their order, after a moment's wait for them."""
 
     def close(self) -> None:
         """Unsubscribe. May be called twice."""

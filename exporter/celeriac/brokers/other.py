@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from celery.events.event import get_exchange
 from kombu import Connection, Consumer, Queue
 from kombu.transport.virtual.base import AbstractChannel
 
-from celeriac.brokers.contract import BareMessage, Handler
+from celeriac.brokers.contract import BareMessage, Message
 from celeriac.celery_app import broker_errors, connect
 from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
 from celeriac.session import Session
@@ -77,7 +77,7 @@ class BrokerEventStream:
     """Events through kombu's consumer, undecoded."""
 
     def __init__(self, app: Celery) -> None:
-        self._handle: Handler | None = None
+        self._arrived: list[Message] = []
         self._connection = connect(app)
         with broker_errors(self._connection):
             channel = self._connection.default_channel
@@ -93,20 +93,20 @@ class BrokerEventStream:
 
     def _take(self, message: Any) -> None:
         body = message.body
-        routing_key = str(message.delivery_info.get("routing_key", ""))
-        if self._handle is not None:
-            bare = BareMessage(
+        self._arrived.append(
+            BareMessage(
                 body if isinstance(body, bytes) else str(body).encode(),
                 message.content_type,
                 message.content_encoding,
                 (message.headers or {}).get("compression"),
             )
-            self._handle(bare, routing_key.startswith("worker"))
+        )
 
-    def receive(self, handle: Handler) -> None:
-        self._handle = handle
+    def receive(self) -> Sequence[Message]:
         with broker_errors(self._connection), suppress(TimeoutError):
             self._connection.drain_events(timeout=POLL_SECONDS)
+        arrived, self._arrived = self._arrived, []
+        return arrived
 
     def close(self) -> None:
         with suppress(Exception):

@@ -28,7 +28,8 @@ class Attribution:
     def queue(self, task: str, named: str | None, event: TaskEventLike) -> str | None:
         """Return the queue if it is certain, None if something may still tell it."""
         if event.type == SENT:
-            self._remember(task, is_announced=True)
+            if not self._is_announced.get(task):
+                self._remember(task, is_announced=True)
             return named
         only = named or self.routes.only_queue_of(event.hostname)
         if only is None and self._is_announced.get(task) is False:

@@ -10,27 +10,24 @@ class TaskEventsSwitch:
     second: growth is judged one heartbeat later.
     """
 
-    __slots__ = ("_last_processed", "_saw_started", "_was_growth_unseen", "is_on")
+    __slots__ = ("_last_processed", "_last_started", "_was_growth_unseen", "is_on")
 
     def __init__(self) -> None:
         self.is_on: bool | None = None
-        self._saw_started = False
+        self._last_started = 0
         self._was_growth_unseen = False
         self._last_processed: int | None = None
 
-    def note_started(self) -> None:
-        self._saw_started = True
-
-    def note_processed(self, processed: int) -> None:
-        """Take the count of one heartbeat."""
+    def note_processed(self, processed: int, started: int) -> None:
+        """Take the count of one heartbeat, and how many starts have been seen by now."""
         has_grown = self._last_processed is not None and processed > self._last_processed
-        if self._saw_started:
+        saw_started = started > self._last_started
+        if saw_started:
             self.is_on = True
         elif self._was_growth_unseen:
             self.is_on = False
-        self._was_growth_unseen = has_grown and not self._saw_started
-        self._saw_started = False
-        self._last_processed = processed
+        self._was_growth_unseen = has_grown and not saw_started
+        self._last_started, self._last_processed = started, processed
 
     def forget_baseline(self) -> None:
         self._was_growth_unseen = False

@@ -14,27 +14,29 @@ class GenerationMap(Generic[Value]):
     front walks over its own holes, and an ordered one needs twice the memory.
     """
 
-    __slots__ = ("_half", "_old", "_young")
+    __slots__ = ("_half", "_old", "young")
 
     def __init__(self, capacity: int) -> None:
         self._half = max(1, capacity // 2)
-        self._young: dict[str, Value] = {}
+        # May be read where a call of ``get`` for each event would cost too much.
+        self.young: dict[str, Value] = {}
         self._old: dict[str, Value] = {}
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self._old)
 
     def get(self, key: str) -> Value | None:
-        found = self._young.get(key)
+        found = self.young.get(key)
         return self._old.get(key) if found is None else found
 
     def put(self, key: str, value: Value) -> None:
         """Add *key*, which must not be in the map."""
-        if len(self._young) >= self._half:
-            self._old = self._young
-            self._young = {}
-        self._young[key] = value
+        if len(self.young) >= self._half:
+            self._old = self.young
+            self.young = {}
+        self.young[key] = value
 
-    def discard(self, key: str) -> None:
-        if self._young.pop(key, None) is None:
-            self._old.pop(key, None)
+    def pop(self, key: str) -> Value | None:
+        """Remove *key* and return its value, None if it is not there."""
+        found = self.young.pop(key, None)
+        return self._old.pop(key, None) if found is None else found

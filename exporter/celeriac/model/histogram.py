@@ -27,8 +27,10 @@ class Histogram:
         self.is_shown = False
 
     def observe(self, value: float) -> None:
+        """Add *value*; a negative one, the difference of two clocks, counts as 0."""
         self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+        if value > 0:
+            self.sum += value
 
     def view(self) -> HistogramView:
         """Return a copy of what has been observed, all 0 as long as nobody was shown a 0."""

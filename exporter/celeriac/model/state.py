@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from celeriac.model.admission import OVERFLOW, Admission, Limits, SeriesBudget
 from celeriac.model.facts import (
@@ -33,6 +34,7 @@ from celeriac.model.workers import Patience, WorkerBook
 
 # A gauge keeps its last value for this many intervals of its source, then it disappears.
 INTERVALS_UNTIL_STALE = 3.0
+_TYPE = attrgetter("type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,12 @@ class ClusterState:
     # -- written by the sources ----------------------------------------------------------
 
     def apply_task_events(self, events: Sequence[TaskEventLike], now: Moment) -> None:
-        """Count the task events of one message."""
+        """Count task events, in their order."""
+        if not events:
+            return
         with self._lock:
-            for event in events:
-                self._received[event.type] += 1
-                self._ledger.record(event, now.mono)
+            self._received.update(map(_TYPE, events))
+            self._ledger.record(events, now.mono)
             self._event_lag_seconds = max(0.0, now.wall - events[-1].timestamp)
 
     def apply_worker_event(self, event: WorkerEventLike, now: Moment) -> bool:

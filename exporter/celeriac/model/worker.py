@@ -56,7 +56,8 @@ class Worker:
         self.freq_seconds = DEFAULT_HEARTBEAT_SECONDS
         self.report: WorkerReport | None = None
         self.report_mono = NEVER
-        self.finished: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
+        self.started = 0
+        self.finished = Counter(dict.fromkeys(OUTCOMES, 0))
         self.processed_by_task: dict[str, Cumulative] = {}
         self._pids: dict[int, None] = {}
         self._is_restart_counted = False
@@ -101,10 +102,6 @@ class Worker:
         """Take a goodbye."""
         self.down_since_mono, self.has_left = now.mono, True
 
-    def note_started(self) -> None:
-        """Take a ``task-started`` of this worker."""
-        self._task_events.note_started()
-
     def forget_baseline(self) -> None:
         """Events may have been missed: growth up to the next heartbeat proves nothing."""
         self._task_events.forget_baseline()
@@ -123,7 +120,7 @@ class Worker:
             return False
         is_restart = self._note_pid(event.pid)
         if event.processed is not None:
-            self._task_events.note_processed(event.processed)
+            self._task_events.note_processed(event.processed, self.started)
             if self._processed.note(event.pid, event.processed):
                 # Unless its answer to ``stats`` has already shown this restart.
                 is_restart = is_restart or not self._is_restart_counted

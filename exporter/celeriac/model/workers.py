@@ -96,7 +96,7 @@ class WorkerBook:
         """A task began on worker *name*."""
         worker = self._workers.get(name)
         if worker is not None:
-            worker.note_started()
+            worker.started += 1
 
     def count_finished(self, name: str, outcome: str, now_mono: float) -> None:
         """A task ended on worker *name*."""

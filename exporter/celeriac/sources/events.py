@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from celeriac.brokers.contract import EventStream, Message
@@ -12,7 +12,7 @@ from celeriac.errors import BrokerUnavailableError
 from celeriac.model.state import ClusterState
 from celeriac.service import Background
 from celeriac.sources.observation import Observation
-from celeriac.sources.wire import WorkerEvent, decode
+from celeriac.sources.wire import decode_all
 
 SOURCE = "events"
 PASS_TIME_EVERY_SECONDS = 0.5
@@ -69,27 +69,22 @@ class EventsSource(Background):
         try:
             self._note_subscribed(began.mono)
             while not self.stopping.is_set():
-                stream.receive(self.take)
+                self.take(stream.receive())
                 self._pass_time()
         finally:
             self._state.not_listening()
             stream.close()
 
-    def take(self, message: Message, is_worker_event: bool) -> None:
-        """Count one message; whatever is wrong with it is counted too and never raised."""
-        events, rejected = decode(message, from_worker=is_worker_event)
-        if rejected:
-            self._state.reject_events(rejected)
-        if not events:
-            return
+    def take(self, messages: Sequence[Message]) -> None:
+        """Count *messages*; whatever is wrong with them is counted too and never raised."""
+        batch = decode_all(messages)
         now = self._clock()
-        if not is_worker_event and not any(isinstance(event, WorkerEvent) for event in events):
-            self._state.apply_task_events(events, now)
-            return
-        for event in events:
-            if not isinstance(event, WorkerEvent):
-                self._state.apply_task_events([event], now)
-            elif self._state.apply_worker_event(event, now):
+        if batch.rejected:
+            self._state.reject_events(batch.rejected)
+        for run in batch.runs:
+            if isinstance(run, list):
+                self._state.apply_task_events(run, now)
+            elif self._state.apply_worker_event(run, now):
                 self._on_new_worker()
 
     def _note_subscribed(self, began_mono: float) -> None:

@@ -8,11 +8,13 @@ Events are untrusted: whatever does not fit is rejected by itself and named by a
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from celeriac.brokers.contract import Message
+from celeriac.brokers.contract import BareMessage, Message
 from celeriac.model.facts import (
     TASK_EVENT_TYPES,
     WORKER_EVENT_TYPES,
@@ -78,8 +80,15 @@ Event: TypeAlias = TaskEvent | WorkerEvent
 class Decoded(NamedTuple):
     """The good events of one message, in order, and a reason for each rejected part."""
 
-    events: list[Any]
+    events: list[Event]
     rejected: tuple[EventRefusal, ...] = ()
+
+
+class Batch(NamedTuple):
+    """The same of many messages: between the workers' own events, runs of task events."""
+
+    runs: list[list[TaskEvent] | WorkerEvent]
+    rejected: list[EventRefusal]
 
 
 class _Properties(msgspec.Struct, gc=False):
@@ -100,40 +109,101 @@ class _Envelope(msgspec.Struct, gc=False, rename="kebab"):
     headers: _Headers | None = None
 
 
+class _UsualProperties(msgspec.Struct, gc=False):
+    delivery_tag: str | int
+    body_encoding: Literal["base64"]
+
+
+class _UsualHeaders(msgspec.Struct, gc=False):
+    compression: None = None
+
+
+class _UsualEnvelope(msgspec.Struct, gc=False, rename="kebab"):
+    """What every Celery sends; whatever differs is looked at by ``_Envelope``, to name a reason."""
+
+    body: Annotated[bytes, msgspec.Meta(max_length=MAX_BODY_BYTES - 1)]
+    properties: _UsualProperties
+    content_type: Literal["application/json"]
+    content_encoding: Literal["utf-8"]
+    headers: _UsualHeaders | None = None
+
+
+_SomeTaskEvents = Annotated[list[TaskEvent], msgspec.Meta(max_length=MAX_EVENTS_PER_MESSAGE)]
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_task_events = msgspec.json.Decoder(list[TaskEvent] | TaskEvent).decode
+_decode_usual_envelope = msgspec.json.Decoder(_UsualEnvelope).decode
+_decode_task_events = msgspec.json.Decoder(_SomeTaskEvents | TaskEvent).decode
 _decode_worker_event = msgspec.json.Decoder(WorkerEvent).decode
 
 _TEXT_ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+_USUAL_PROPERTIES = ("application/json", "utf-8", None)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def decode(message: Message, *, from_worker: bool) -> Decoded:
-    """Return the events in *message*; never raise.
+def decode_all(messages: Iterable[Message]) -> Batch:
+    """Return the events in *messages*; never raise.
 
-    *from_worker* says that the routing key begins with ``worker.``. It only chooses which
-    decoder is tried first.
+    Nearly every message is a usual envelope of task events, which two calls decode. Whatever is
+    not, a heartbeat or poison, fails here and is looked at by itself.
     """
+    events: list[TaskEvent] = []
+    batch = Batch([events], [])
+    for message in messages:
+        try:
+            usual = (
+                _decode_usual_envelope(message) if isinstance(message, bytes) else _usual(message)
+            )
+            found = _decode_task_events(usual.body)
+        except _UNREADABLE:
+            events = _take_unusual(decode(message), batch, events)
+        else:
+            if type(found) is list:
+                events += found
+            else:
+                events.append(found)
+    return batch
+
+
+def _take_unusual(one: Decoded, batch: Batch, run: list[TaskEvent]) -> list[TaskEvent]:
+    """Add *one* to *batch*, whose last run is *run*; return its last run from now on."""
+    batch.rejected.extend(one.rejected)
+    for event in one.events:
+        if isinstance(event, TaskEvent):
+            run.append(event)
+        else:
+            run = []
+            batch.runs.extend([event, run])
+    return run
+
+
+def _usual(message: BareMessage) -> BareMessage:
+    if message[1:] != _USUAL_PROPERTIES or len(message.body) >= MAX_BODY_BYTES:
+        raise msgspec.ValidationError("unusual")
+    return message
+
+
+def decode(message: Message) -> Decoded:
+    """Return the events in *message*; never raise."""
     if isinstance(message, bytes):
-        return decode_envelope(message, from_worker=from_worker)
+        return decode_envelope(message)
     if refusal := _refusal(message.content_type, message.content_encoding, message.compression):
         return Decoded([], (refusal,))
-    return decode_body(message.body, from_worker=from_worker)
+    return decode_body(message.body)
 
 
-def decode_envelope(raw: bytes, *, from_worker: bool) -> Decoded:
+def decode_envelope(raw: bytes) -> Decoded:
     """Return the events in kombu's JSON envelope *raw*."""
     if len(raw) > MAX_ENVELOPE_BYTES:
         return Decoded([], ("too_large",))
     try:
         envelope = _decode_envelope(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         return Decoded([], ("envelope",))
     if envelope.properties.body_encoding != "base64":
         return Decoded([], ("content_encoding",))
     compression = envelope.headers.compression if envelope.headers else None
     if refusal := _refusal(envelope.content_type, envelope.content_encoding, compression):
         return Decoded([], (refusal,))
-    return decode_body(envelope.body, from_worker=from_worker)
+    return decode_body(envelope.body)
 
 
 def _refusal(
@@ -146,21 +216,15 @@ def _refusal(
     return "compression" if compression else None
 
 
-def decode_body(body: bytes, *, from_worker: bool) -> Decoded:
+def decode_body(body: bytes) -> Decoded:
     """Return the events in *body*: one JSON object, or a list of them (``task.multi``)."""
     if len(body) >= MAX_BODY_BYTES:
         return Decoded([], ("too_large",))
-    try:
-        if from_worker:
-            return Decoded([_decode_worker_event(body)])
-        events = _decode_task_events(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _salvage(body)
-    if not isinstance(events, list):
-        return Decoded([events])
-    if len(events) > MAX_EVENTS_PER_MESSAGE:
-        return Decoded([], ("too_many",))
-    return Decoded(events)
+    for read in (_decode_task_events, _decode_worker_event):
+        with suppress(*_UNREADABLE):
+            found = read(body)
+            return Decoded(found if isinstance(found, list) else [found])
+    return _salvage(body)
 
 
 def _salvage(body: bytes) -> Decoded:

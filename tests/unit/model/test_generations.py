@@ -23,10 +23,10 @@ def test_what_was_not_put_is_not_found() -> None:
     assert filled(10, 3).get("9") is None
 
 
-def test_what_was_discarded_is_not_found() -> None:
+def test_what_was_taken_out_is_not_found() -> None:
     made = filled(10, 7)
     for key in ("0", "6", "never"):
-        made.discard(key)
+        made.pop(key)
         assert made.get(key) is None
     assert len(made) == 5
 

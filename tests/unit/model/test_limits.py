@@ -325,7 +325,7 @@ def test_no_text_in_an_event_makes_a_label_long(field: str) -> None:
     cluster = Cluster()
     for kind in ("task-sent", "task-failed"):
         fields = {"type": kind, "uuid": kind, "routing_key": "q", field: "x" * 100_000}
-        for event in decode_body(body(task(**fields)), from_worker=False).events:
+        for event in decode_body(body(task(**fields))).events:
             cluster.tasks([event])
     cluster.wait(10)
     assert _longest_label(cluster) <= 1_000
@@ -334,7 +334,7 @@ def test_no_text_in_an_event_makes_a_label_long(field: str) -> None:
 def test_no_text_in_a_heartbeat_makes_a_label_long() -> None:
     cluster = Cluster()
     message = body(heartbeat(sw_ver="5" * 100_000))
-    for event in decode_body(message, from_worker=True).events:
+    for event in decode_body(message).events:
         cluster.state.apply_worker_event(event, cluster.now)
     cluster.answer(report())
     assert _longest_label(cluster) <= 1_000

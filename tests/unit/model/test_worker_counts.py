@@ -290,12 +290,11 @@ def test_events_can_be_switched_on_later(cluster: Cluster) -> None:
 
 def test_events_can_be_switched_off_later() -> None:
     switch = TaskEventsSwitch()
-    switch.note_processed(0)
-    switch.note_started()
-    switch.note_processed(1)
+    switch.note_processed(0, started=0)
+    switch.note_processed(1, started=1)
     assert switch.is_on is True
     for count in (2, 3):
-        switch.note_processed(count)
+        switch.note_processed(count, started=1)
     assert switch.is_on is False
 
 

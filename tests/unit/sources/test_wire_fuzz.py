@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from messages_on_the_wire import HEARTBEAT, TASK_EVENT, body, envelope, envelope_fields
 
+from celeriac.brokers.contract import BareMessage
 from celeriac.sources.wire import (
+    Batch,
     TaskEvent,
     TaskEventType,
     WorkerEvent,
     WorkerEventType,
     decode,
+    decode_all,
     decode_body,
 )
 
@@ -60,7 +63,6 @@ def almost_events(draw: st.DrawFn) -> Any:
 
 
 members = almost_events() | anything
-both = st.booleans()
 
 
 def assert_sound(event: object) -> None:
@@ -83,25 +85,31 @@ def assert_sound(event: object) -> None:
         assert event.freq is None or type(event.freq) is float
 
 
-@given(st.binary(max_size=300), both)
-def test_arbitrary_bytes_never_raise(raw: bytes, from_worker: bool) -> None:
+@given(st.binary(max_size=300))
+def test_arbitrary_bytes_never_raise(raw: bytes) -> None:
     for events, rejected in (
-        decode(raw, from_worker=from_worker),
-        decode(envelope(raw), from_worker=from_worker),
+        decode(raw),
+        decode(envelope(raw)),
     ):
         assert not events
         assert rejected or raw.strip() == b"[]"
 
 
-@given(st.data())
-def test_an_envelope_with_arbitrary_fields_never_raises(data: st.DataObject) -> None:
+@st.composite
+def odd_envelopes(draw: st.DrawFn) -> dict[str, Any]:
+    """A good event in an envelope some of whose fields are arbitrary."""
     fields = envelope_fields(body(TASK_EVENT))
-    for name in data.draw(st.lists(st.sampled_from(sorted(fields)) | any_text, max_size=3)):
-        fields[name] = data.draw(anything)
-    for field in data.draw(st.lists(st.sampled_from(sorted(envelope_fields(b"")["properties"])))):
+    for name in draw(st.lists(st.sampled_from(sorted(fields)) | any_text, max_size=3)):
+        fields[name] = draw(anything)
+    for field in draw(st.lists(st.sampled_from(sorted(envelope_fields(b"")["properties"])))):
         if isinstance(fields["properties"], dict):
-            fields["properties"][field] = data.draw(scalars)
-    events, rejected = decode(json.dumps(fields).encode(), from_worker=data.draw(both))
+            fields["properties"][field] = draw(scalars)
+    return fields
+
+
+@given(odd_envelopes())
+def test_an_envelope_with_arbitrary_fields_never_raises(fields: dict[str, Any]) -> None:
+    events, rejected = decode(json.dumps(fields).encode())
     assert len(events) + len(rejected) == 1 or fields["body"] in ("W10=", "")
 
 
@@ -112,14 +120,14 @@ def test_a_damaged_message_never_raises(data: st.DataObject) -> None:
     for position in data.draw(st.lists(positions, min_size=1, max_size=5)):
         raw[position] = data.draw(st.integers(0, 255))
     cut = data.draw(st.none() | positions)
-    for event in decode(bytes(raw[:cut]), from_worker=data.draw(both)).events:
+    for event in decode(bytes(raw[:cut])).events:
         assert_sound(event)
 
 
 @settings(max_examples=400)
-@given(members, both)
-def test_an_arbitrary_body_is_one_event_or_one_rejection(member: Any, from_worker: bool) -> None:
-    events, rejected = decode_body(body(member), from_worker=from_worker)
+@given(members)
+def test_an_arbitrary_body_is_one_event_or_one_rejection(member: Any) -> None:
+    events, rejected = decode_body(body(member))
     expected = len(member) if isinstance(member, list) else 1
     assert len(events) + len(rejected) == expected
     for event in events:
@@ -127,20 +135,36 @@ def test_an_arbitrary_body_is_one_event_or_one_rejection(member: Any, from_worke
 
 
 @settings(max_examples=400)
-@given(st.lists(members, max_size=5), both)
-def test_a_batch_equals_its_members_decoded_one_by_one(batch: list[Any], from_worker: bool) -> None:
-    whole = decode_body(body(batch), from_worker=from_worker)
-    single = [decode_body(body([member]), from_worker=from_worker) for member in batch]
+@given(st.lists(members, max_size=5))
+def test_a_batch_equals_its_members_decoded_one_by_one(batch: list[Any]) -> None:
+    whole = decode_body(body(batch))
+    single = [decode_body(body([member])) for member in batch]
     assert _plain(whole.events) == _plain([event for one in single for event in one.events])
     assert whole.rejected == tuple(reason for one in single for reason in one.rejected)
 
 
 @settings(max_examples=300)
-@given(members)
-def test_the_decoder_that_is_tried_first_makes_no_difference(member: Any) -> None:
-    one, other = (decode_body(body(member), from_worker=first) for first in (True, False))
-    assert _plain(one.events) == _plain(other.events)
-    assert one.rejected == other.rejected
+@given(st.lists(members, max_size=5))
+def test_the_quick_way_and_the_careful_way_agree(batch: list[Any]) -> None:
+    messages = [envelope(body(member)) for member in batch]
+    messages += [BareMessage(body(m), "application/json", "utf-8", None) for m in batch]
+    quick = decode_all(messages)
+    careful = [decode(message) for message in messages]
+    assert _plain(_events(quick)) == _plain([event for one in careful for event in one.events])
+    assert quick.rejected == [reason for one in careful for reason in one.rejected]
+
+
+@given(odd_envelopes())
+def test_they_agree_about_odd_envelopes(fields: dict[str, Any]) -> None:
+    message = json.dumps(fields).encode()
+    quick, careful = decode_all([message]), decode(message)
+    assert _plain(_events(quick)) == _plain(careful.events)
+    assert tuple(quick.rejected) == careful.rejected
+
+
+def _events(batch: Batch) -> list[object]:
+    """Return all events of *batch* in their order."""
+    return [event for run in batch.runs for event in (run if isinstance(run, list) else [run])]
 
 
 @st.composite
@@ -157,7 +181,7 @@ def hardly_changed_events(draw: st.DrawFn) -> Any:
 @given(st.lists(hardly_changed_events(), max_size=5))
 def test_whatever_is_accepted_can_be_counted(batch: list[Any]) -> None:
     cluster = Cluster()
-    for event in decode_body(body(batch), from_worker=False).events:
+    for event in decode_body(body(batch)).events:
         if isinstance(event, TaskEvent):
             cluster.sent(event.uuid)
             cluster.tasks([event])
@@ -172,7 +196,7 @@ def test_no_depth_of_nesting_raises(depth: int) -> None:
     nested = b"[" * depth + b"]" * depth
     event = body(TASK_EVENT)[:-1] + b', "eta": ' + nested + b"}"
     for raw in (nested, event, b"[5," + event + b"]"):
-        for one in decode_body(raw, from_worker=False).events:
+        for one in decode_body(raw).events:
             assert_sound(one)
 
 
