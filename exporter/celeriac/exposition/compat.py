@@ -22,7 +22,8 @@ _TASK = ("name", "hostname", "queue_name")
 
 
 def _labels(tally: TallyView) -> tuple[str, ...]:
-    return tally.task, HOSTNAME, tally.queue
+    task, queue = tally.key
+    return task, HOSTNAME, queue
 
 
 def _count(*outcomes: Outcome) -> Read:

@@ -15,13 +15,12 @@ from celeriac.exposition.readers import Sample
 from celeriac.exposition.text import (
     OPENMETRICS_TYPE,
     TEXT_TYPE,
+    chunks,
     header,
-    sample_lines,
     wants_openmetrics,
 )
 from celeriac.model.state import ClusterState
 
-CHUNK_LINES = 4096
 _SUFFIXES = ("_bucket", "_count", "_sum", "_total")
 
 
@@ -51,25 +50,19 @@ class MetricsPage:
         """Yield the page in chunks; *names* of families or of samples restrict it."""
         families = [family for family in self._families if _is_wanted(family, names)]
         snapshot = self._state.snapshot(self._clock(), is_whole_page=not names)
-        pieces: list[str] = []
         series = 0
         for family in families:
             if family is SERIES:
                 samples: Iterable[Sample] = [((), self._series if names else series)]
             else:
                 samples = family.read(snapshot)
-            pieces.append(header(family, is_openmetrics=is_openmetrics))
-            for lines in sample_lines(family, samples):
-                series += lines.count("\n")
-                pieces.append(lines)
-                if len(pieces) >= CHUNK_LINES:
-                    yield "".join(pieces).encode("utf-8", "replace")
-                    pieces.clear()
+            yield header(family, is_openmetrics=is_openmetrics).encode()
+            for lines, chunk in chunks(family, samples):
+                series += lines
+                yield chunk
         if not names:
             self._series = series - 1
-        yield "".join(pieces).encode("utf-8", "replace") + self._process_metrics(
-            names, is_openmetrics=is_openmetrics
-        )
+        yield self._process_metrics(names, is_openmetrics=is_openmetrics)
 
     def _process_metrics(self, names: Collection[str], *, is_openmetrics: bool) -> bytes:
         registry = self._process.restricted_registry(names) if names else self._process

@@ -16,32 +16,39 @@ from celeriac.model.tallies import Outcome, TallyView
 from celeriac.model.worker import WorkerView
 
 Value: TypeAlias = float | HistogramView
+NumberSample: TypeAlias = tuple[tuple[str, ...], float]
+HistogramSample: TypeAlias = tuple[tuple[str, ...], HistogramView]
 Sample: TypeAlias = tuple[tuple[str, ...], Value]
 """Label values, in the order of the family's labels, and the number."""
 Read: TypeAlias = Callable[[Snapshot], Iterable[Sample]]
 
 
+_REVOKED = tuple(
+    (int(outcome), outcome.name.lower())
+    for outcome in (Outcome.REVOKED, Outcome.TERMINATED, Outcome.EXPIRED)
+)
+
+
 def count(outcome: Outcome) -> Read:
-    return lambda snapshot: (
-        ((tally.task, tally.queue), tally.counts[outcome]) for tally in snapshot.tallies
-    )
+    position = int(outcome)
+    return lambda snapshot: ((tally.key, tally.counts[position]) for tally in snapshot.tallies)
 
 
 def revoked(snapshot: Snapshot) -> Iterator[Sample]:
     for tally in snapshot.tallies:
-        for outcome in (Outcome.REVOKED, Outcome.TERMINATED, Outcome.EXPIRED):
-            yield (tally.task, tally.queue, outcome.name.lower()), tally.counts[outcome]
+        for position, reason in _REVOKED:
+            yield (*tally.key, reason), tally.counts[position]
 
 
 def exceptions(snapshot: Snapshot) -> Iterator[Sample]:
     for tally in snapshot.tallies:
         for exception, count in tally.exceptions.items():
-            yield (tally.task, tally.queue, exception), count
+            yield (*tally.key, exception), count
 
 
 def histogram(read: Callable[[TallyView], HistogramView | None]) -> Read:
     return lambda snapshot: (
-        ((tally.task, tally.queue), histogram)
+        (tally.key, histogram)
         for tally in snapshot.tallies
         if (histogram := read(tally)) is not None
     )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class HistogramView(NamedTuple):
     """A histogram at one moment; ``counts`` is per bucket, not cumulative, the last is +Inf."""
 
-    bounds: Sequence[float]
-    counts: Sequence[int]
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
     sum: float
 
 
@@ -20,7 +19,7 @@ class Histogram:
 
     __slots__ = ("bounds", "counts", "is_shown", "sum")
 
-    def __init__(self, bounds: Sequence[float]) -> None:
+    def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
@@ -35,5 +34,5 @@ class Histogram:
     def view(self) -> HistogramView:
         """Return a copy of what has been observed, all 0 as long as nobody was shown a 0."""
         if not self.is_shown:
-            return HistogramView(self.bounds, [0] * len(self.counts), 0.0)
-        return HistogramView(self.bounds, self.counts.copy(), self.sum)
+            return HistogramView(self.bounds, (0,) * len(self.counts), 0.0)
+        return HistogramView(self.bounds, tuple(self.counts), self.sum)

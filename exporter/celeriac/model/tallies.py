@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from celeriac.model.admission import OVERFLOW
 from celeriac.model.histogram import Histogram, HistogramView
@@ -30,6 +31,8 @@ COUNTS_PER_TALLY = len(Outcome)
 SERIES_PER_TALLY = COUNTS_PER_TALLY + 1
 # A histogram has a series a bucket, one for +Inf, one for the sum and one for the count.
 SERIES_PER_HISTOGRAM_BESIDE_BOUNDS = 3
+_NOTHING_COUNTED = (0,) * COUNTS_PER_TALLY
+_NO_EXCEPTIONS: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,11 @@ class Buckets:
     prefetch_wait: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TallyView:
+class TallyView(NamedTuple):
     """A tally at one moment."""
 
-    task: str
-    queue: str
+    key: tuple[str, str]
+    """The task and the queue."""
     counts: Sequence[int]
     exceptions: Mapping[str, int]
     runtime: HistogramView | None
@@ -54,6 +56,10 @@ class TallyView:
     prefetch_wait: HistogramView | None
     last_succeeded_at: float | None
     last_failed_at: float | None
+
+    @property
+    def task(self) -> str:
+        return self.key[0]
 
 
 class TaskTally:
@@ -66,21 +72,20 @@ class TaskTally:
         "_shown_exceptions",
         "counts",
         "exceptions",
+        "has_news",
         "is_gone",
         "is_shown",
+        "key",
         "last_event_mono",
         "last_failed_at",
         "last_succeeded_at",
         "prefetch_wait",
-        "queue",
         "queue_wait",
         "runtime",
-        "task",
     )
 
     def __init__(self, task: str, queue: str) -> None:
-        self.task = task
-        self.queue = queue
+        self.key = (task, queue)
         self.counts = [0] * COUNTS_PER_TALLY
         self.exceptions: dict[str, int] = {}
         self.runtime: Histogram | None = None
@@ -90,8 +95,17 @@ class TaskTally:
         self.last_failed_at: float | None = None
         self.last_event_mono = 0.0
         self.is_shown = False
+        self.has_news = True
         self.is_gone = False
         self._shown_exceptions: set[str] = set()
+
+    @property
+    def task(self) -> str:
+        return self.key[0]
+
+    @property
+    def queue(self) -> str:
+        return self.key[1]
 
     @property
     def histograms(self) -> tuple[Histogram, ...]:
@@ -111,28 +125,26 @@ class TaskTally:
     def view(self) -> TallyView:
         """Return a copy; what has never been shown before is 0 in it."""
         return TallyView(
-            task=self.task,
-            queue=self.queue,
-            counts=self.counts.copy() if self.is_shown else [0] * COUNTS_PER_TALLY,
-            exceptions={
-                name: count if name in self._shown_exceptions else 0
-                for name, count in self.exceptions.items()
-            },
-            runtime=_view(self.runtime),
-            queue_wait=_view(self.queue_wait),
-            prefetch_wait=_view(self.prefetch_wait),
-            last_succeeded_at=self.last_succeeded_at,
-            last_failed_at=self.last_failed_at,
+            self.key,
+            tuple(self.counts) if self.is_shown else _NOTHING_COUNTED,
+            self._exceptions_view() if self.exceptions else _NO_EXCEPTIONS,
+            self.runtime.view() if self.runtime else None,
+            self.queue_wait.view() if self.queue_wait else None,
+            self.prefetch_wait.view() if self.prefetch_wait else None,
+            self.last_succeeded_at,
+            self.last_failed_at,
         )
+
+    def _exceptions_view(self) -> dict[str, int]:
+        return {
+            name: count if name in self._shown_exceptions else 0
+            for name, count in self.exceptions.items()
+        }
 
     def mark_shown(self) -> None:
         """Say that everything here has been on a page."""
-        self.is_shown = True
+        self.is_shown, self.has_news = True, False
         if len(self._shown_exceptions) != len(self.exceptions):
             self._shown_exceptions.update(self.exceptions)
         for histogram in self.histograms:
             histogram.is_shown = True
-
-
-def _view(histogram: Histogram | None) -> HistogramView | None:
-    return None if histogram is None else histogram.view()

@@ -67,6 +67,7 @@ class TallyTable:
             return None
         made = Histogram(bounds)
         setattr(tally, kind, made)
+        tally.has_news = True
         return made
 
     def count_exception(self, tally: TaskTally, name: str) -> None:
@@ -76,6 +77,7 @@ class TallyTable:
         is_new = shown not in tally.exceptions and shown != OVERFLOW
         if is_new and not self._budget.take(1, now_mono):
             shown = OVERFLOW
+        tally.has_news = tally.has_news or shown not in tally.exceptions
         tally.exceptions[shown] = tally.exceptions.get(shown, 0) + 1
 
     def queue_names(self) -> set[str]:
@@ -87,7 +89,8 @@ class TallyTable:
         views = [tally.view() for tally in self._tallies.values()]
         if mark_shown:
             for tally in self._tallies.values():
-                tally.mark_shown()
+                if tally.has_news:
+                    tally.mark_shown()
         return views
 
     def _drop_gone(self, _: int, now_mono: float) -> None:

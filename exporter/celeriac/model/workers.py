@@ -130,9 +130,10 @@ class WorkerBook:
             queues = worker.report.queues if worker.report else None
             if queues is None:
                 consumption = consumption._replace(is_complete=False)
+            slots = worker.pool_processes
             for queue in queues or ():
                 consumption.workers[queue] += 1
-                consumption.processes[queue] += worker.pool_processes
+                consumption.processes[queue] += slots
         return consumption
 
     def views(self, now: Moment, max_age_seconds: float) -> list[WorkerView]:

@@ -342,7 +342,7 @@ def test_no_text_in_a_heartbeat_makes_a_label_long() -> None:
 
 def _longest_label(cluster: Cluster) -> int:
     snapshot = cluster.snapshot()
-    texts = [text for tally in snapshot.tallies for text in (tally.task, tally.queue)]
+    texts = [text for tally in snapshot.tallies for text in tally.key]
     texts += [text for tally in snapshot.tallies for text in tally.exceptions]
     texts += [text for w in snapshot.workers for text in (w.worker, w.version or "")]
     return max(map(len, texts), default=0)
