@@ -15,7 +15,8 @@ class Attribution:
 
     def __init__(self, tasks_remembered: int) -> None:
         self._tasks_remembered = tasks_remembered
-        self._is_announced: dict[str, bool] = {}
+        self.announced: dict[str, bool] = {}
+        """By task: whether its clients send ``task-sent``; not there while that is unknown."""
         self.routes = RouteMap()
 
     def queue_named_by(self, event: TaskEventLike) -> str | None:
@@ -28,11 +29,11 @@ class Attribution:
     def queue(self, task: str, named: str | None, event: TaskEventLike) -> str | None:
         """Return the queue if it is certain, None if something may still tell it."""
         if event.type == SENT:
-            if not self._is_announced.get(task):
+            if not self.announced.get(task):
                 self._remember(task, is_announced=True)
             return named
         only = named or self.routes.only_queue_of(event.hostname)
-        if only is None and self._is_announced.get(task) is False:
+        if only is None and self.announced.get(task) is False:
             return UNKNOWN_QUEUE if self.routes.is_known(event.hostname) else None
         return only
 
@@ -43,12 +44,12 @@ class Attribution:
             only = self.routes.only_queue_of(worker)
             if only is not None:
                 return only, True
-        if workers and not self._is_announced.get(task):
+        if workers and not self.announced.get(task):
             self._remember(task, is_announced=False)
         return UNKNOWN_QUEUE, all(self.routes.is_known(worker) for worker in workers)
 
     def _remember(self, task: str, *, is_announced: bool) -> None:
-        if len(self._is_announced) >= self._tasks_remembered and task not in self._is_announced:
+        if len(self.announced) >= self._tasks_remembered and task not in self.announced:
             # Learned again within a second each; better than to grow with every new name.
-            self._is_announced.clear()
-        self._is_announced[task] = is_announced
+            self.announced.clear()
+        self.announced[task] = is_announced

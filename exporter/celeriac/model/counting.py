@@ -61,7 +61,9 @@ class Counting:
 
     def _started(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[_STARTED] += 1
-        self._workers.count_started(event.hostname)
+        worker = self._workers.by_name.get(event.hostname)
+        if worker is not None:
+            worker.started += 1
         at = event.timestamp
         if track.due_at is None:
             track.started_at = at
@@ -84,7 +86,9 @@ class Counting:
         last = tally.last_succeeded_at
         if last is None or event.timestamp > last:
             tally.last_succeeded_at = event.timestamp
-        runtime = _duration(event.runtime)
+        runtime = event.runtime
+        if type(runtime) is not float or not 0.0 <= runtime < MAX_DURATION_SECONDS:
+            runtime = _duration(runtime)
         if runtime is not None:
             histogram = tally.runtime or self._table.histogram(tally, "runtime")
             if histogram is not None:

@@ -7,21 +7,20 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from celeriac.model.admission import Limits
-from celeriac.model.attribution import Attribution
+from celeriac.model.attribution import SENT, Attribution
 from celeriac.model.counting import Counting
 from celeriac.model.facts import Request, TaskEventLike
-from celeriac.model.generations import GenerationMap
 from celeriac.model.held import HeldEvent, lightened
 from celeriac.model.tallies import TaskTally
 from celeriac.model.tally_table import TallyTable
 from celeriac.model.track import Track, Waiting
+from celeriac.model.tracks import Tracks
 from celeriac.model.workers import WorkerBook
 
 # The client's task-sent and the worker's task-received race each other to the exporter.
 HOLD_SECONDS = 1.0
 # A worker that has just appeared has not told yet which queues it consumes.
 HOLD_FOR_WORKER_SECONDS = 5.0
-ENDED_TASKS_REMEMBERED = 10_000
 
 ENDS = {
     "task-succeeded": "succeeded",
@@ -44,8 +43,7 @@ class TaskLedger:
         self._table = table
         self._tracked_tasks = limits.tracked_tasks
         self._workers = workers
-        self._live: GenerationMap[Track] = GenerationMap(limits.tracked_tasks)
-        self._ended: GenerationMap[Track] = GenerationMap(ENDED_TASKS_REMEMBERED)
+        self._tracks = Tracks(limits.tracked_tasks)
         self._held: deque[_Held] = deque()
         self._count = Counting(table, workers).by_type
         self.attribution = Attribution(2 * limits.tasks)
@@ -53,29 +51,30 @@ class TaskLedger:
 
     @property
     def tracked(self) -> int:
-        return len(self._live) + len(self._ended)
+        return len(self._tracks)
 
     def record(self, events: Iterable[TaskEventLike], now_mono: float) -> None:
         """Count *events*, each now or as soon as its queue is known.
 
         This runs for every event of the cluster: whatever is usual is done without a call.
         """
-        live, count = self._live, self._count
+        tracks, count = self._tracks, self._count
         for event in events:
-            track = live.young.get(event.uuid) or self._track(event.uuid)
+            track = tracks.young.get(event.uuid) or tracks.find(event.uuid)
             tally = track.tally
             if tally is None or tally.is_gone:
                 tally = self._attribute(track, event, now_mono)
                 if tally is None:
                     continue
+            kind = event.type
             tally.last_event_mono = now_mono
-            count[event.type](track, tally, event)
-            if event.type in ENDS:
+            count[kind](track, tally, event)
+            if kind in ENDS:
                 self._end(track, event, now_mono)
 
     def learn(self, request: Request, now_mono: float) -> None:
         """Take task and queue of an id from a worker's own list, unless they are known."""
-        track = self._track(request.task_id)
+        track = self._tracks.find(request.task_id)
         if track.tally is not None:
             return
         waiting = track.waiting = track.waiting or Waiting(None, None)
@@ -93,14 +92,6 @@ class TaskLedger:
                 still_waiting.append(held)
         self._held.extendleft(reversed(still_waiting))
 
-    def _track(self, task_id: str) -> Track:
-        """Return the track of *task_id*, a new one if nothing is remembered."""
-        track = self._live.get(task_id) or self._ended.get(task_id)
-        if track is None:
-            track = Track()
-            self._live.put(task_id, track)
-        return track
-
     def _is_due(self, held: _Held, now_mono: float) -> bool:
         return now_mono - held.since_mono >= HOLD_SECONDS or len(self._held) > self._tracked_tasks
 
@@ -115,8 +106,7 @@ class TaskLedger:
         if track.is_ended:
             return
         track.is_ended = True
-        if self._live.pop(event.uuid) is not None:
-            self._ended.put(event.uuid, track)
+        self._tracks.end(event.uuid, track)
         self._workers.count_finished(event.hostname, ENDS[event.type], now_mono)
 
     # -- which task, which queue ----------------------------------------------------------
@@ -124,12 +114,18 @@ class TaskLedger:
     def _attribute(self, track: Track, event: TaskEventLike, now_mono: float) -> TaskTally | None:
         """Return the tally *event* belongs to, None if it has to be held."""
         gone, waiting = track.tally, track.waiting
+        task, queue = event.name, event.queue
+        if gone is None and waiting is None and task is not None and queue is not None:
+            # A new id, as nearly all that come here, whose task and queue others had before.
+            tally = self._table.tallies.get((task, queue))
+            if tally is not None and self.attribution.announced.get(task) and event.type == SENT:
+                track.tally = tally
+                return tally
         if gone is not None:
             # Its series gave way to living ones; the event is as good as any other.
             return self._settle_on(track, gone.task, gone.queue, now_mono)
-        task, queue = event.name, None
         if waiting is not None:
-            task, queue = waiting.task or task, waiting.queue
+            task, queue = waiting.task or task, waiting.queue or queue
         queue = queue or self.attribution.queue_named_by(event)
         if task is not None:
             certain = self.attribution.queue(task, queue, event)

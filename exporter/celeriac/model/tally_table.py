@@ -36,7 +36,7 @@ class TallyTable:
         self._queues = queues
         self._exceptions = exceptions
         self._budget = budget
-        self._tallies: dict[tuple[str, str], TaskTally] = {}
+        self.tallies: dict[tuple[str, str], TaskTally] = {}
         self._overflow = TaskTally(OVERFLOW, OVERFLOW)
         self.living_tasks: AbstractSet[str] | None = None
         self.living_queues: AbstractSet[str] | None = None
@@ -44,18 +44,18 @@ class TallyTable:
 
     def tally(self, task: str, queue: str, now_mono: float) -> TaskTally:
         """Return the tally of *task* on *queue*, made at 0 if it is new."""
-        known = self._tallies.get((task, queue))
+        known = self.tallies.get((task, queue))
         return known or self._admit(task, queue, now_mono)
 
     def _admit(self, task: str, queue: str, now_mono: float) -> TaskTally:
         key = (self._tasks.admit(task, now_mono), self._queues.admit(queue, now_mono))
-        known = self._tallies.get(key)
+        known = self.tallies.get(key)
         if known is not None:
             return known
         if key == (OVERFLOW, OVERFLOW) or not self._budget.take(SERIES_PER_TALLY, now_mono):
-            self._tallies[OVERFLOW, OVERFLOW] = self._overflow
+            self.tallies[OVERFLOW, OVERFLOW] = self._overflow
             return self._overflow
-        tally = self._tallies[key] = TaskTally(*key)
+        tally = self.tallies[key] = TaskTally(*key)
         tally.last_event_mono = now_mono
         return tally
 
@@ -82,24 +82,24 @@ class TallyTable:
 
     def queue_names(self) -> set[str]:
         """Return every queue that a tally is kept for."""
-        return {queue for _, queue in self._tallies}
+        return {queue for _, queue in self.tallies}
 
     def views(self, *, mark_shown: bool) -> list[TallyView]:
         """Return a copy of all tallies; *mark_shown* when it goes onto a whole page."""
-        views = [tally.view() for tally in self._tallies.values()]
+        views = [tally.view() for tally in self.tallies.values()]
         if mark_shown:
-            for tally in self._tallies.values():
+            for tally in self.tallies.values():
                 if tally.has_news:
                     tally.mark_shown()
         return views
 
     def _drop_gone(self, _: int, now_mono: float) -> None:
-        gone = [key for key, tally in self._tallies.items() if self._is_gone(tally, now_mono)]
+        gone = [key for key, tally in self.tallies.items() if self._is_gone(tally, now_mono)]
         for key in gone:
-            tally = self._tallies.pop(key)
+            tally = self.tallies.pop(key)
             tally.is_gone = True
             self._budget.give_back(tally.series)
-        self._tasks.keep_only({task for task, _ in self._tallies} | (self.living_tasks or set()))
+        self._tasks.keep_only({task for task, _ in self.tallies} | (self.living_tasks or set()))
         self._queues.keep_only(self.queue_names() | (self.living_queues or set()))
 
     def _is_gone(self, tally: TaskTally, now_mono: float) -> bool:

@@ -44,7 +44,7 @@ class WorkerBook:
         self._budget = budget
         self._overflows = overflows
         overflows["worker"] += 0
-        self._workers: dict[str, Worker] = {}
+        self.by_name: dict[str, Worker] = {}
         self._overflow = Worker(OVERFLOW)
         self._listening_since_mono: float | None = None
         self._outage_ended_mono = float("-inf")
@@ -55,7 +55,7 @@ class WorkerBook:
     def listen(self, now: Moment) -> None:
         """Heartbeats can arrive from now on."""
         self._outage_ended_mono = self._listening_since_mono = now.mono
-        for worker in self._workers.values():
+        for worker in self.by_name.values():
             worker.forget_baseline()
 
     def listen_no_more(self) -> None:
@@ -84,7 +84,7 @@ class WorkerBook:
         self, name: str, pid: int, by_task: Mapping[str, int], now_mono: float
     ) -> None:
         """Take a worker's own count of finished tasks, by task (its ``stats``)."""
-        worker = self._workers.get(name)
+        worker = self.by_name.get(name)
         if worker is None:
             return
         for task, count in by_task.items():
@@ -92,20 +92,14 @@ class WorkerBook:
             if not is_new or self._budget.take(1, now_mono):
                 worker.processed_by_task.setdefault(task, Cumulative()).note(pid, count)
 
-    def count_started(self, name: str) -> None:
-        """A task began on worker *name*."""
-        worker = self._workers.get(name)
-        if worker is not None:
-            worker.started += 1
-
     def count_finished(self, name: str, outcome: str, now_mono: float) -> None:
         """A task ended on worker *name*."""
-        worker = self._workers.get(name) or self._add(name, now_mono) or self._overflow
+        worker = self.by_name.get(name) or self._add(name, now_mono) or self._overflow
         worker.finished[outcome] += 1
 
     def expire(self, now: Moment) -> None:
         """Call the silent down; forget those who have been down for the retention."""
-        for worker in list(self._workers.values()):
+        for worker in list(self.by_name.values()):
             if worker.is_up and self._is_silent(worker, now.mono):
                 worker.down_since_mono = now.mono
                 # Without heartbeats there is no goodbye either: not known to be lost.
@@ -115,16 +109,16 @@ class WorkerBook:
 
     def up(self) -> list[str]:
         """Return the names of the workers that are up."""
-        return [worker.name for worker in self._workers.values() if worker.is_up]
+        return [worker.name for worker in self.by_name.values() if worker.is_up]
 
     def reports(self) -> list[WorkerReport]:
         """Return the last answers of every worker that is up."""
-        return [w.report for w in self._workers.values() if w.is_up and w.report is not None]
+        return [w.report for w in self.by_name.values() if w.is_up and w.report is not None]
 
     def consumption(self) -> Consumption:
         """Return which queues are consumed, by the last answers of every worker that is up."""
         consumption = Consumption(Counter(), Counter(), is_complete=True)
-        for worker in self._workers.values():
+        for worker in self.by_name.values():
             if not worker.is_up:
                 continue
             queues = worker.report.queues if worker.report else None
@@ -138,7 +132,7 @@ class WorkerBook:
 
     def views(self, now: Moment, max_age_seconds: float) -> list[WorkerView]:
         """Return all workers; what is older than *max_age_seconds* is left out."""
-        workers = list(self._workers.values())
+        workers = list(self.by_name.values())
         if self._overflow.finished.total():
             workers.append(self._overflow)
         return [
@@ -156,7 +150,7 @@ class WorkerBook:
         return now_mono - worker.heard_mono <= max_age_seconds
 
     def _say_goodbye(self, name: str, now: Moment) -> None:
-        worker = self._workers.get(name)
+        worker = self.by_name.get(name)
         if worker is not None and worker.is_up:
             worker.leave(now)
 
@@ -183,22 +177,22 @@ class WorkerBook:
         return worker.first_seen_mono if worker.down_since_mono is None else worker.down_since_mono
 
     def _known_or_new(self, name: str, now: Moment) -> Worker | None:
-        return self._workers.get(name) or self._add(name, now.mono)
+        return self.by_name.get(name) or self._add(name, now.mono)
 
     def _add(self, name: str, now_mono: float) -> Worker | None:
         """Return a new worker, None (counted) if there is no room, not even by a dead one."""
         if name == OVERFLOW:
             return None
-        if len(self._workers) >= self._limit:
+        if len(self.by_name) >= self._limit:
             self._drop_longest_gone()
-        if len(self._workers) >= self._limit:
+        if len(self.by_name) >= self._limit:
             self._overflows["worker"] += 1
             return None
         if self._budget.room < SERIES_PER_WORKER:
             self._give_way(SERIES_PER_WORKER, now_mono)
         if not self._budget.take(SERIES_PER_WORKER, now_mono):
             return None
-        worker = self._workers[name] = Worker(name)
+        worker = self.by_name[name] = Worker(name)
         worker.first_seen_mono = now_mono
         return worker
 
@@ -208,12 +202,12 @@ class WorkerBook:
             pass
 
     def _drop_longest_gone(self) -> bool:
-        longest = min(self._workers.values(), key=self._gone_since, default=None)
+        longest = min(self.by_name.values(), key=self._gone_since, default=None)
         if longest is None or longest.is_up:
             return False
         self._drop(longest)
         return True
 
     def _drop(self, worker: Worker) -> None:
-        del self._workers[worker.name]
+        del self.by_name[worker.name]
         self._budget.give_back(SERIES_PER_WORKER + len(worker.processed_by_task))
