@@ -32,10 +32,12 @@ class Command(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A command and the names of the workers it is for."""
+    """A command and the names of the workers whose answers are waited for."""
 
     command: Command
     workers: Collection[str]
+    is_for_all: bool = False
+    """Ask whoever listens: a thousand names would be read by each of a thousand workers."""
 
 
 @dataclass(slots=True)
@@ -64,7 +66,10 @@ class RemoteControl:
         )
 
     def ask(self, questions: Sequence[Question], timeout_seconds: float) -> Replies:
-        """Send all *questions* at once; return when all were answered or time is up."""
+        """Send all *questions* at once; return when all were answered or time is up.
+
+        A question for all may also bring answers of workers that it does not name.
+        """
         expected = {
             (worker, question.command.method)
             for question in questions
@@ -120,11 +125,11 @@ class _Mailbox:
         return desk.close()
 
     def send(self, question: Question, ticket: str | None) -> None:
-        command, workers = question
+        command, workers = question.command, question.workers
         message: dict[str, Any] = {
             "method": command.method,
             "arguments": dict(command.arguments),
-            "destination": list(workers) or None,
+            "destination": None if question.is_for_all else list(workers) or None,
             "pattern": None,
             "matcher": None,
         }
@@ -163,17 +168,17 @@ class _Desk:
         elif question is None:
             self._replies.rejected.append("ticket")
         else:
-            self._sort(reply.body, question.command.method)
+            self._sort(reply.body, question)
 
-    def _sort(self, body: bytes, method: str) -> None:
+    def _sort(self, body: bytes, question: Question) -> None:
         try:
             answers = _decode_reply(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self._replies.rejected.append("malformed")
             return
         for worker, answer in answers.items():
-            key = (worker, method)
-            if self._expected is not None and key not in self._expected:
+            key = (worker, question.command.method)
+            if not question.is_for_all and self._expected and key not in self._expected:
                 self._replies.rejected.append("ticket")
                 continue
             if key in self._replies.answers:

@@ -5,6 +5,7 @@ kombu would parse, decompress and keep a whole message before anybody could refu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +19,7 @@ MAX_REPLY_BYTES = 8 * 1024 * 1024
 MAX_ENVELOPE_BYTES = MAX_REPLY_BYTES * 4 // 3 + 64 * 1024
 # Long waits are cut, for the broker's heartbeats and for a clock that is looked at in between.
 LONGEST_WAIT_SECONDS = 1.0
+GATHER_SECONDS = 0.005
 
 
 class Reply(NamedTuple):
@@ -70,6 +72,8 @@ class _RedisList:
         if first is None:
             return
         yield self._opened(first[1])
+        # The others are answering just now; each take is a round trip.
+        time.sleep(GATHER_SECONDS)
         pipe = self._client.pipeline(transaction=True)
         rest, _ = pipe.lrange(self._key, 0, -1).delete(self._key).execute()
         for raw in reversed(rest):

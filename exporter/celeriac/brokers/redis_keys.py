@@ -41,9 +41,6 @@ class Keys:
     def bindings_pattern(self) -> str:
         return escaped(self._binding % "") + "*"
 
-    def binding(self, exchange: str) -> str:
-        return self._binding % exchange
-
     def exchange(self, binding: bytes) -> str | None:
         """Return the exchange of a binding's key, None for Celery's own."""
         exchange = binding.decode("utf-8", "replace").removeprefix(self._binding % "")

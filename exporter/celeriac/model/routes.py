@@ -54,18 +54,24 @@ def _without_delay(routing_key: str) -> str:
     return routing_key.split(".", DELAY_LEVELS)[-1]
 
 
-def births(report: WorkerReport) -> Iterator[tuple[str, str]]:
+def births(reports: Iterable[WorkerReport]) -> Iterator[tuple[str, str]]:
     """Yield the (task, queue) pairs whose counters can be born before the first event.
 
     The queue is the one a route names, else the default one, else the only one of the worker; a
-    task that is routed past this worker is left to those that consume its queue.
+    task that is routed past a worker is left to those that consume its queue. Most workers are
+    alike: each kind of them is looked at once.
     """
-    queues = report.queues
-    if not queues or not report.registered:
-        return
-    routing = report.routing or Routing("")
+    kinds = {(report.registered, report.queues, report.routing) for report in reports}
+    for registered, queues, routing in kinds:
+        if registered and queues:
+            yield from _births(registered, queues, routing or Routing(""))
+
+
+def _births(
+    registered: frozenset[str], queues: frozenset[str], routing: Routing
+) -> Iterator[tuple[str, str]]:
     likely = routing.default_queue if routing.default_queue in queues else _only(queues)
-    for task in report.registered:
+    for task in registered:
         queue = _routed(task, routing.routes) or likely
         if queue in queues:
             yield task, queue

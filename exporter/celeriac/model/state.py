@@ -126,14 +126,14 @@ class ClusterState:
             current = self._workers.reports()
             self._ledger.attribution.routes = RouteMap(current)
             self._table.living_tasks = frozenset().union(*map(_tasks_in, current))
+            for task, queue in births(reports):
+                self._table.tally(task, queue, now.mono)
             for report in reports:
                 self._learn(report, now)
 
     def _learn(self, report: WorkerReport, now: Moment) -> None:
         for queue in report.queues or ():
             self._queue_names.admit(queue, now.mono)
-        for task, queue in births(report):
-            self._table.tally(task, queue, now.mono)
         for held in (report.active, report.reserved, report.scheduled):
             for request in held or ():
                 self._ledger.learn(request, now.mono)

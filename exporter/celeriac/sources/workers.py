@@ -100,9 +100,10 @@ class WorkersSource:
         newcomers = [worker for worker in workers if self._is_seldom_due(worker, now)]
         if newcomers and self._options.enables_events:
             self._control.tell(ENABLE_EVENTS, newcomers)
-        questions = [Question(command, workers) for command in OFTEN]
+        questions = [Question(command, workers, is_for_all=True) for command in OFTEN]
         if newcomers:
-            questions += [Question(command, newcomers) for command in SELDOM]
+            are_all = len(newcomers) == len(workers)
+            questions += [Question(command, newcomers, is_for_all=are_all) for command in SELDOM]
         replies = self._control.ask(questions, self._options.inspect_timeout_seconds)
         self._take(replies, workers)
 

@@ -194,7 +194,9 @@ def test_a_queue_with_two_bindings_is_still_one_queue() -> None:
 def born(*queues: str, routing: Routing | None = None) -> set[tuple[str, str]]:
     tasks = frozenset({"app.add", "app.mail.send"})
     return set(
-        births(WorkerReport(WORKER, bindings=bindings(*queues), registered=tasks, routing=routing))
+        births(
+            [WorkerReport(WORKER, bindings=bindings(*queues), registered=tasks, routing=routing)]
+        )
     )
 
 
@@ -228,8 +230,8 @@ def test_nothing_is_born_of_several_queues_without_routes() -> None:
 
 
 def test_nothing_is_born_of_a_worker_that_did_not_say() -> None:
-    assert list(births(WorkerReport(WORKER, bindings=bindings("mail")))) == []
-    assert list(births(WorkerReport(WORKER, registered=frozenset({"app.add"})))) == []
+    assert list(births([WorkerReport(WORKER, bindings=bindings("mail"))])) == []
+    assert list(births([WorkerReport(WORKER, registered=frozenset({"app.add"}))])) == []
 
 
 def test_a_request_whose_queue_is_uncertain_names_only_the_task() -> None:
