@@ -13,15 +13,16 @@ VERSION = $(shell sed -nE 's/^__version__ = "(.*)"/\1/p' exporter/celeriac/__ini
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 
 # What a caller may set: make demo DEMO_ARGS='--help'
+BENCH_ARGS ?=
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 IMAGE ?= celeriac:$(VERSION)
 
-.PHONY: help install setup check test unit drills demo format docs lock image clean
+.PHONY: help install setup check test unit drills bench bench-full demo format docs lock image clean
 
 help: ## List the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1:\2/p' Makefile | \
-	while IFS=: read -r target text; do printf '  %-9s %s\n' "$$target" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1:\2/p' Makefile | \
+	while IFS=: read -r target text; do printf '  %-10s %s\n' "$$target" "$$text"; done
 
 install: $(INSTALLED) ## Make .venv and install Celeriac in it, editable, with the locked versions
 
@@ -64,6 +65,12 @@ unit: install ## Run the fast tests only: no network, no other process
 drills: setup ## Run the fault tests in their long form (ten minutes)
 	CELERIAC_FULL=1 $(BIN)/pytest tests/faults $(PYTEST_ARGS)
 
+bench: setup ## Measure Celeriac beside the other exporters, short form (minutes); options in BENCH_ARGS
+	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-full: setup ## The same with the loads of the documented figures, five rounds (an hour)
+	PYTHONPATH=tests $(BIN)/python -m bench --full --rounds 5 $(BENCH_ARGS)
+
 demo: install ## Start a small Celery cluster and watch it; options in DEMO_ARGS
 	@scripts/setup.sh --for demo
 	$(BIN)/celeriac demo $(DEMO_ARGS)
@@ -99,5 +106,5 @@ image: ## Build the container image with docker, podman or buildah; its name in 
 	echo 'image: no docker, podman or buildah that runs here' >&2; exit 1
 
 clean: ## Remove what make and the tools made
-	rm -rf $(VENV) .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

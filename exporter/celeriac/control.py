@@ -15,9 +15,10 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from celery import Celery
-from kombu import Connection, Producer
+from kombu import Connection
 
 from celeriac.celery_app import AMQP_HEARTBEAT_SECONDS
+from celeriac.outbox import open_outbox
 from celeriac.replies import Reply, open_reply_queue
 from celeriac.session import Session
 
@@ -86,7 +87,7 @@ class RemoteControl:
     def tell(self, command: Command, workers: Collection[str]) -> None:
         """Send *command* to *workers* and wait for nothing."""
         with self._session.use() as mailbox:
-            mailbox.send(Question(command, workers), None)
+            mailbox.tell(Question(command, workers))
 
     def close(self) -> None:
         self._session.close()
@@ -97,9 +98,8 @@ class _Mailbox:
 
     def __init__(self, app: Celery, connection: Connection) -> None:
         self._mailbox = app.control.mailbox(connection)
-        channel = connection.default_channel
-        self._producer = Producer(channel, serializer="json")
-        self._queue = self._mailbox.reply_queue(channel)
+        self._outbox = open_outbox(connection, self._mailbox.exchange)
+        self._queue = self._mailbox.reply_queue(connection.default_channel)
         self._queue.declare()
         self._replies = open_reply_queue(connection, self._queue)
 
@@ -116,34 +116,43 @@ class _Mailbox:
         for reply in self._replies.receive(0.0):
             # Late answers to an earlier ask.
             desk.take(reply)
-        for ticket, question in desk.tickets.items():
-            self.send(question, ticket)
+        self.send(desk.tickets)
         deadline_mono = time.monotonic() + timeout_seconds
         while not desk.is_complete and (remaining := deadline_mono - time.monotonic()) > 0:
             for reply in self._replies.receive(remaining):
                 desk.take(reply)
         return desk.close()
 
-    def send(self, question: Question, ticket: str | None) -> None:
-        command, workers = question.command, question.workers
-        message: dict[str, Any] = {
-            "method": command.method,
-            "arguments": dict(command.arguments),
-            "destination": None if question.is_for_all else list(workers) or None,
-            "pattern": None,
-            "matcher": None,
+    def send(self, tickets: Mapping[str, Question]) -> None:
+        """Send every question, to be answered under its ticket."""
+        reply_to = {
+            "exchange": self._mailbox.reply_exchange.name,
+            "routing_key": self._mailbox.oid,
         }
-        if ticket is not None:
-            message["ticket"] = ticket
-            message["reply_to"] = {
-                "exchange": self._mailbox.reply_exchange.name,
-                "routing_key": self._mailbox.oid,
-            }
-        exchange = self._mailbox.exchange
-        headers = {"clock": self._mailbox.clock.forward(), "expires": 0}
-        self._producer.publish(
-            message, exchange=exchange.name, declare=[exchange], headers=headers, retry=False
+        self._publish(
+            [
+                _message(question) | {"ticket": ticket, "reply_to": reply_to}
+                for ticket, question in tickets.items()
+            ]
         )
+
+    def tell(self, question: Question) -> None:
+        """Send *question* and do not wait for an answer."""
+        self._publish([_message(question)])
+
+    def _publish(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        self._outbox.send(messages, {"clock": self._mailbox.clock.forward(), "expires": 0})
+
+
+def _message(question: Question) -> dict[str, Any]:
+    command, workers = question.command, question.workers
+    return {
+        "method": command.method,
+        "arguments": dict(command.arguments),
+        "destination": None if question.is_for_all else list(workers) or None,
+        "pattern": None,
+        "matcher": None,
+    }
 
 
 class _Desk:

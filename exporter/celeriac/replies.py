@@ -34,7 +34,10 @@ class ReplyQueue(Protocol):
     """A declared reply queue that is consumed for as long as its connection lives."""
 
     def receive(self, timeout_seconds: float) -> Iterator[Reply]:
-        """Yield what has come; wait at most *timeout_seconds*, or a second, for the first."""
+        """Yield what has come; wait at most *timeout_seconds*, or a second, for the first.
+
+        With 0, yield what is there already.
+        """
 
 
 def open_reply_queue(connection: Connection, queue: Queue) -> ReplyQueue:
@@ -59,7 +62,7 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
 class _RedisList:
-    """All that waits is taken in one transaction, after a blocking wait for the first."""
+    """All that is there is taken in one transaction, after a blocking wait for the first."""
 
     def __init__(self, queue: Queue) -> None:
         channel = queue.channel
@@ -67,13 +70,14 @@ class _RedisList:
         self._client = redis.Redis(connection_pool=channel.pool)
 
     def receive(self, timeout_seconds: float) -> Iterator[Reply]:
-        wait = max(0.01, min(timeout_seconds, LONGEST_WAIT_SECONDS))
-        first = self._client.brpop(self._key, timeout=wait)
-        if first is None:
-            return
-        yield self._opened(first[1])
-        # The others are answering just now; each take is a round trip.
-        time.sleep(GATHER_SECONDS)
+        if timeout_seconds > 0:
+            wait = max(0.01, min(timeout_seconds, LONGEST_WAIT_SECONDS))
+            first = self._client.brpop(self._key, timeout=wait)
+            if first is None:
+                return
+            yield self._opened(first[1])
+            # The others are answering just now; each take is a round trip.
+            time.sleep(GATHER_SECONDS)
         pipe = self._client.pipeline(transaction=True)
         rest, _ = pipe.lrange(self._key, 0, -1).delete(self._key).execute()
         for raw in reversed(rest):

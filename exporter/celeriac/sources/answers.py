@@ -7,6 +7,7 @@ block of ``stats``, which carries passwords (celery 5.7).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -78,10 +79,10 @@ class _Conf(msgspec.Struct, gc=False):
     task_routes: Any = None
 
 
-def _reader(shape: Any) -> Callable[[msgspec.Raw], Any]:
+def _reader(shape: Any) -> Callable[[msgspec.Raw | bytes], Any]:
     decode = msgspec.json.Decoder(shape).decode
 
-    def read(raw: msgspec.Raw) -> Any:
+    def read(raw: msgspec.Raw | bytes) -> Any:
         try:
             return decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -89,6 +90,9 @@ def _reader(shape: Any) -> Callable[[msgspec.Raw], Any]:
 
     return read
 
+
+# Most workers are alike, and give the same answer to what does not depend on their work.
+_same_of_many = lru_cache(maxsize=32)
 
 _read_stats = _reader(_Stats)
 _read_requests = _reader(list[_Request])
@@ -140,6 +144,11 @@ def scheduled(raw: msgspec.Raw) -> tuple[Request, ...]:
 
 def bindings(raw: msgspec.Raw) -> tuple[Binding, ...]:
     """Read ``inspect active_queues``."""
+    return _bindings(bytes(raw))
+
+
+@_same_of_many
+def _bindings(raw: bytes) -> tuple[Binding, ...]:
     return tuple(
         Binding((queue.exchange and queue.exchange.name) or "", queue.routing_key or "", queue.name)
         for queue in _read_queues(raw)
@@ -148,6 +157,11 @@ def bindings(raw: msgspec.Raw) -> tuple[Binding, ...]:
 
 def registered(raw: msgspec.Raw) -> frozenset[str]:
     """Read ``inspect registered``: a name may be followed by rate limits in brackets."""
+    return _registered(bytes(raw))
+
+
+@_same_of_many
+def _registered(raw: bytes) -> frozenset[str]:
     return frozenset(name.partition(" [")[0] for name in _read_names(raw))
 
 
@@ -158,6 +172,11 @@ def revoked_ids(raw: msgspec.Raw) -> int:
 
 def routing(raw: msgspec.Raw) -> Routing:
     """Read the routes in ``inspect conf``; those that are code are left out."""
+    return _routing(bytes(raw))
+
+
+@_same_of_many
+def _routing(raw: bytes) -> Routing:
     answer: _Conf = _read_conf(raw)
     routes = answer.task_routes if isinstance(answer.task_routes, Mapping) else {}
     return Routing(

@@ -71,20 +71,20 @@ def test_names_are_those_of_the_load() -> None:
 
 def test_an_answer_stays_well_formed_when_it_is_addressed() -> None:
     oid, ticket = b"o" * 36, b"t" * 36
-    push = pushed(b'{"worker-0@host": {"ok": "pong"}}').replace(b"<key>", b"$5\r\nqueue\r\n")
+    push = pushed(b'{"worker-0@host-0": {"ok": "pong"}}').replace(b"<key>", b"$5\r\nqueue\r\n")
     command, key, envelope = words(push.replace(b"O" * 36, oid).replace(b"T" * 36, ticket))
     assert (command, key) == (b"LPUSH", b"queue")
     assert json.loads(envelope)["headers"]["ticket"] == ticket.decode()
     assert json.loads(envelope)["properties"]["delivery_info"]["routing_key"] == oid.decode()
-    assert body_in(envelope) == {"worker-0@host": {"ok": "pong"}}
+    assert body_in(envelope) == {"worker-0@host-0": {"ok": "pong"}}
 
 
 @pytest.mark.parametrize("kind", ["online", "heartbeat", "offline"])
 def test_a_worker_tells_that_it_lives(kind: str) -> None:
-    command, channel, envelope = words(heartbeat("worker-0@host", kind=kind))
+    command, channel, envelope = words(heartbeat("worker-0@host-0", kind=kind))
     assert (command, channel) == (b"PUBLISH", f"/0.celeryev/worker.{kind}".encode())
     event = body_in(envelope)
-    assert (event["type"], event["hostname"]) == (f"worker-{kind}", "worker-0@host")
+    assert (event["type"], event["hostname"]) == (f"worker-{kind}", "worker-0@host-0")
 
 
 def test_a_command_is_read_from_its_envelope() -> None:

@@ -83,7 +83,9 @@ def test_the_events_of_a_task_come_in_their_order(events: list[dict[str, Any]]) 
 
 
 def test_a_heartbeat_tells_how_many_executions_began(events: list[dict[str, Any]]) -> None:
-    told = [e["processed"] for e in events if e.get("hostname") == "worker-0@host" and "freq" in e]
+    told = [
+        e["processed"] for e in events if e.get("hostname") == "worker-0@host-0" and "freq" in e
+    ]
     assert len(told) > 2
     assert all(before <= after for before, after in pairwise(told))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,9 +28,9 @@ class Answering:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *replies: Reply) -> None:
         self.asked: list[str] = []
 
-        def send(mailbox: _Mailbox, question: Question, ticket: str | None) -> None:
-            self.asked.append(question.command.method)
-            for other_ticket, body in replies:
+        def send(mailbox: _Mailbox, tickets: Mapping[str, Question]) -> None:
+            self.asked += [question.command.method for question in tickets.values()]
+            for ticket, (other_ticket, body) in itertools.product(tickets, replies):
                 headers = {"ticket": other_ticket or ticket}
                 mailbox._replies._take(SimpleNamespace(headers=headers, body=body))
 

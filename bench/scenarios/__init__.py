@@ -1,0 +1,10 @@
+"""What is measured: one module each, with NAME, TARGETS and ``measure``."""
+
+from __future__ import annotations
+
+from bench.rounds import Scenario
+from bench.scenarios import ingestion, lag, loss, memory, page, quiet, sampling, start
+
+SCENARIOS: tuple[Scenario, ...] = (
+    ingestion, loss, lag, page, sampling, memory, quiet, start,
+)  # fmt: skip
