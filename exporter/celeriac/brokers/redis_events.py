@@ -25,7 +25,7 @@ from celeriac.celery_app import COMMAND_TIMEOUT_SECONDS, broker_errors, connect
 # A subscriber hears nothing from a broker that has stopped, nor from one without workers.
 PING_AFTER_SECONDS = 2.0
 # After each reply hiredis moves what is left of its buffer to the front.
-FEED_BYTES = 4096
+FEED_BYTES = 8192
 _MESSAGES = (b"pmessage", b"message")
 _SUBSCRIPTIONS = (b"psubscribe", b"subscribe")
 

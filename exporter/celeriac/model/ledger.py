@@ -67,7 +67,7 @@ class TaskLedger:
                 if tally is None:
                     continue
             kind = event.type
-            tally.last_event_mono = now_mono
+            tally.last_event_mono, tally.last_view = now_mono, None
             count[kind](track, tally, event)
             if kind in ENDS:
                 self._end(track, event, now_mono)
@@ -96,7 +96,7 @@ class TaskLedger:
         return now_mono - held.since_mono >= HOLD_SECONDS or len(self._held) > self._tracked_tasks
 
     def _add(self, track: Track, tally: TaskTally, event: TaskEventLike, now_mono: float) -> None:
-        tally.last_event_mono = now_mono
+        tally.last_event_mono, tally.last_view = now_mono, None
         self._count[event.type](track, tally, event)
         if event.type in ENDS:
             self._end(track, event, now_mono)

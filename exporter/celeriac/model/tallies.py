@@ -79,6 +79,7 @@ class TaskTally:
         "last_event_mono",
         "last_failed_at",
         "last_succeeded_at",
+        "last_view",
         "prefetch_wait",
         "queue_wait",
         "runtime",
@@ -97,6 +98,7 @@ class TaskTally:
         self.is_shown = False
         self.has_news = True
         self.is_gone = False
+        self.last_view: TallyView | None = None
         self._shown_exceptions: set[str] = set()
 
     @property
@@ -123,7 +125,15 @@ class TaskTally:
         return SERIES_PER_TALLY + exceptions + buckets
 
     def view(self) -> TallyView:
-        """Return a copy; what has never been shown before is 0 in it."""
+        """Return a copy; what has never been shown before is 0 in it.
+
+        Whoever counts forgets ``last_view``, so that what stands still is not copied again.
+        """
+        if self.last_view is None:
+            self.last_view = self._copied()
+        return self.last_view
+
+    def _copied(self) -> TallyView:
         return TallyView(
             self.key,
             tuple(self.counts) if self.is_shown else _NOTHING_COUNTED,
@@ -143,7 +153,7 @@ class TaskTally:
 
     def mark_shown(self) -> None:
         """Say that everything here has been on a page."""
-        self.is_shown, self.has_news = True, False
+        self.is_shown, self.has_news, self.last_view = True, False, None
         if len(self._shown_exceptions) != len(self.exceptions):
             self._shown_exceptions.update(self.exceptions)
         for histogram in self.histograms:

@@ -121,7 +121,7 @@ class _UsualHeaders(msgspec.Struct, gc=False):
 class _UsualEnvelope(msgspec.Struct, gc=False, rename="kebab"):
     """What every Celery sends; whatever differs is looked at by ``_Envelope``, to name a reason."""
 
-    body: Annotated[bytes, msgspec.Meta(max_length=MAX_BODY_BYTES - 1)]
+    body: Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_BODY_BYTES - 1)]
     properties: _UsualProperties
     content_type: Literal["application/json"]
     content_encoding: Literal["utf-8"]
@@ -137,6 +137,7 @@ _decode_worker_event = msgspec.json.Decoder(WorkerEvent).decode
 _TEXT_ENCODINGS = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 # As kombu writes it, the last word of a heartbeat. Elsewhere it costs a second look, no more.
 _WORKERS_OWN = b'"type": "worker-'
+_OBJECT = ord("{")
 _USUAL_PROPERTIES = ("application/json", "utf-8", None)
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -155,7 +156,7 @@ def decode_all(messages: Iterable[Message]) -> Batch:
                 _decode_usual_envelope(message) if isinstance(message, bytes) else _usual(message)
             )
             body = usual.body
-            if _WORKERS_OWN in body:
+            if body[0] == _OBJECT and _WORKERS_OWN in body:
                 batch.runs.extend([_decode_worker_event(body), events := []])
                 continue
             found = _decode_task_events(body)
@@ -182,7 +183,7 @@ def _take_unusual(one: Decoded, batch: Batch, run: list[TaskEvent]) -> list[Task
 
 
 def _usual(message: BareMessage) -> BareMessage:
-    if message[1:] != _USUAL_PROPERTIES or len(message.body) >= MAX_BODY_BYTES:
+    if message[1:] != _USUAL_PROPERTIES or not 0 < len(message.body) < MAX_BODY_BYTES:
         raise msgspec.ValidationError("unusual")
     return message
 
