@@ -62,9 +62,9 @@ class PushReader:
 
 
 def _reply_error(text: str) -> redis.ResponseError:
-    return (
-        redis.exceptions.NoPermissionError if text.startswith("NOPERM") else redis.ResponseError
-    )(text)
+    if text.startswith("NOPERM"):
+        return redis.exceptions.NoPermissionError(text)
+    return redis.ResponseError(text)
 
 
 def _raise_if_error(reply: object) -> None:
@@ -81,8 +81,8 @@ class BrokerEventStream:
             channel = self._connection.default_channel
             self._link = self._dial(channel.pool)
             self._reader = PushReader()
+            self._has_heard = True
             self._early = self._subscribe(keys_of(app, channel))
-        self._has_heard = True
         self._heard_mono = time.monotonic()
         self._pinged_mono: float | None = None
 
@@ -103,8 +103,13 @@ class BrokerEventStream:
         # The connection itself has no more to read: what it buffers would be lost to us.
         self._socket = GatheringSocket(self._link._sock)  # noqa: SLF001  nothing hands it out
         early: list[Message] = []
+        deadline_mono = time.monotonic() + COMMAND_TIMEOUT_SECONDS
         while not self._reader.is_subscribed:
-            early += self._read()
+            try:
+                early += self._read()
+            except TimeoutError:
+                if time.monotonic() > deadline_mono:
+                    raise
         return early
 
     def receive(self) -> Sequence[Message]:

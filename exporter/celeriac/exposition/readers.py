@@ -24,7 +24,7 @@ Read: TypeAlias = Callable[[Snapshot], Iterable[Sample]]
 
 
 _REVOKED = tuple(
-    (int(outcome), outcome.name.lower())
+    (int(outcome), (outcome.name.lower(),))
     for outcome in (Outcome.REVOKED, Outcome.TERMINATED, Outcome.EXPIRED)
 )
 
@@ -37,7 +37,7 @@ def count(outcome: Outcome) -> Read:
 def revoked(snapshot: Snapshot) -> Iterator[Sample]:
     for tally in snapshot.tallies:
         for position, reason in _REVOKED:
-            yield (*tally.key, reason), tally.counts[position]
+            yield tally.key + reason, tally.counts[position]
 
 
 def exceptions(snapshot: Snapshot) -> Iterator[Sample]:

@@ -70,7 +70,7 @@ def _histograms(family: Family, samples: Iterable[HistogramSample]) -> Iterator[
             bounds = view.bounds
             template = _histogram_template(family, bounds)
         cumulative = tuple(accumulate(view.counts))
-        numbers = template % (*cumulative, cumulative[-1], number(view.sum).encode())
+        numbers = template % (*cumulative, cumulative[-1], view.sum)
         # The labels last: a value of theirs may hold a percent sign.
         yield numbers.replace(_LABELS, texts[values].encode("utf-8", "replace"))
 
@@ -82,7 +82,7 @@ def _histogram_template(family: Family, bounds: tuple[float, ...]) -> bytes:
     braced = f"{{{labels}}}" if labels else ""
     bound_texts = [*(number(float(bound)) for bound in bounds), "+Inf"]
     buckets = "".join(f'{head}le="{bound}"}} %d\n' for bound in bound_texts)
-    return f"{buckets}{name}_count{braced} %d\n{name}_sum{braced} %b\n".encode()
+    return f"{buckets}{name}_count{braced} %d\n{name}_sum{braced} %a\n".encode()
 
 
 class LabelTexts(dict[tuple[str, ...], str]):

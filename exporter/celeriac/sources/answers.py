@@ -7,7 +7,7 @@ block of ``stats``, which carries passwords (celery 5.7).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import wraps
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -20,6 +20,9 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Text = Annotated[str, msgspec.Meta(max_length=500)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
+
+
+KINDS_REMEMBERED = 8
 
 
 class UnreadableAnswerError(ValueError):
@@ -79,6 +82,26 @@ class _Conf(msgspec.Struct, gc=False):
     task_routes: Any = None
 
 
+def _same_of_many(read: Callable[[bytes], Answer]) -> Callable[[bytes], Answer]:
+    """Remember the last few answers: most workers are alike, and say the same of what they are.
+
+    They are compared as they are; to hash kilobytes takes longer than to compare a few.
+    """
+    known: list[tuple[bytes, Answer]] = []
+
+    @wraps(read)
+    def remembered(raw: bytes) -> Answer:
+        for kept, answer in known:
+            if kept == raw:
+                return answer
+        answer = read(raw)
+        known.insert(0, (raw, answer))
+        del known[KINDS_REMEMBERED:]
+        return answer
+
+    return remembered
+
+
 def _reader(shape: Any) -> Callable[[msgspec.Raw | bytes], Any]:
     decode = msgspec.json.Decoder(shape).decode
 
@@ -90,9 +113,6 @@ def _reader(shape: Any) -> Callable[[msgspec.Raw | bytes], Any]:
 
     return read
 
-
-# Most workers are alike, and give the same answer to what does not depend on their work.
-_same_of_many = lru_cache(maxsize=32)
 
 _read_stats = _reader(_Stats)
 _read_requests = _reader(list[_Request])
