@@ -11,11 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
-from typing import Self
-from urllib.parse import urlsplit
 
 from bench.consumers import Celeriac, Consumer
 from bench.counts import check
@@ -26,6 +23,7 @@ from bench.others import Start, the_others
 from bench.processes import peak_rss_megabytes, rss_megabytes, wait_until_idle
 from bench.publishing import publish
 from bench.recording import recording
+from bench.scraper import Scraper
 from bench.spread import P50, P99, p99, spread
 from bench.stage import Stage
 from parts.processes import wait_for
@@ -48,7 +46,6 @@ WORKERS = 100
 SCRAPES_OF_OTHERS = 3
 # Prometheus leaves more; without any, no sample would ever fall between two scrapes.
 PAUSE_SECONDS = 0.02
-TIMEOUT_SECONDS = 300.0
 SAMPLED_SECONDS = 30.0
 
 
@@ -118,18 +115,18 @@ def _of_tasks(counts: Counter[str]) -> Counter[str]:
 def _figures(stage: Stage, size: Size, consumer: Consumer) -> Iterator[Figure]:
     scenario = size.scenario
     if not isinstance(consumer, Celeriac):
-        with Page(consumer.page_url) as page:
-            took = page.milliseconds_each(SCRAPES_OF_OTHERS)
+        with Scraper(consumer.page_url) as page:
+            took = _milliseconds_each(page, SCRAPES_OF_OTHERS)
             yield Figure(scenario, consumer.name, P50, median(took), "ms")
-            yield Figure(scenario, consumer.name, "series", page.series, "series")
+            yield Figure(scenario, consumer.name, "series", _series(page), "series")
         return
     scrapes = 5 * size.scrapes if stage.is_full else size.scrapes
-    with Page(consumer.page_url) as page, Page(consumer.page_url, "gzip") as zipped:
+    with Scraper(consumer.page_url) as page, Scraper(consumer.page_url, "gzip") as zipped:
         # The first one shows at 0 what is new, and remembers label sets.
-        page.milliseconds_each(2)
-        took = page.milliseconds_each(scrapes)
-        took_zipped = zipped.milliseconds_each(scrapes)
-        yield Figure(scenario, CELERIAC, "series", page.series, "series")
+        _milliseconds_each(page, 2)
+        took = _milliseconds_each(page, scrapes)
+        took_zipped = _milliseconds_each(zipped, scrapes)
+        yield Figure(scenario, CELERIAC, "series", _series(page), "series")
     yield from spread(scenario, CELERIAC, took)
     yield Figure(scenario, CELERIAC, TAIL, p99(took) / median(took), "x")
     yield Figure(scenario, CELERIAC, f"{P50}, gzip", median(took_zipped), "ms")
@@ -138,16 +135,16 @@ def _figures(stage: Stage, size: Size, consumer: Consumer) -> Iterator[Figure]:
 
 def _one_page(consumer: Consumer) -> Iterator[Figure]:
     """Yield what a page costs that is larger than any should be: the first one, and others."""
-    with Page(consumer.page_url) as page:
+    with Scraper(consumer.page_url) as page:
         for name, pages in (("first page", 1), (ONE_PAGE, HUGE_SIZE.scrapes)):
             before = rss_megabytes(consumer.pid)
             _forget_peak(consumer.pid)
-            took = page.milliseconds_each(pages)
+            took = _milliseconds_each(page, pages)
             extra = peak_rss_megabytes(consumer.pid) - before
             yield Figure(HUGE, CELERIAC, name, median(took), "ms")
             memory = EXTRA if name == ONE_PAGE else f"{EXTRA}, {name}"
             yield Figure(HUGE, CELERIAC, memory, extra, "MB")
-        yield Figure(HUGE, CELERIAC, "series", page.series, "series")
+        yield Figure(HUGE, CELERIAC, "series", _series(page), "series")
 
 
 def _forget_peak(pid: int) -> None:
@@ -155,40 +152,14 @@ def _forget_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
-class Page:
-    """A page read again and again over one connection, as Prometheus does."""
+def _series(scraper: Scraper) -> int:
+    return sum(not line.startswith(b"#") for line in scraper.page().splitlines())
 
-    def __init__(self, url: str, encoding: str = "identity") -> None:
-        address = urlsplit(url)
-        self._path = address.path
-        self._headers = {"Accept-Encoding": encoding}
-        self._connection = HTTPConnection(address.netloc, timeout=TIMEOUT_SECONDS)
-        self._body = b""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    @property
-    def series(self) -> int:
-        """Return how many series the last page had, if it was not compressed."""
-        return sum(not line.startswith(b"#") for line in self._body.splitlines())
-
-    def milliseconds_each(self, scrapes: int) -> list[float]:
-        """Return how long each of several scrapes took."""
-        took = []
-        for _ in range(scrapes):
-            began = time.perf_counter()
-            self._read()
-            took.append(1e3 * (time.perf_counter() - began))
-            time.sleep(PAUSE_SECONDS)
-        return took
-
-    def _read(self) -> None:
-        self._connection.request("GET", self._path, headers=self._headers)
-        response = self._connection.getresponse()
-        self._body = response.read()
-        if response.status != 200:
-            raise ConnectionError(f"HTTP {response.status} instead of the page")
+def _milliseconds_each(scraper: Scraper, scrapes: int) -> list[float]:
+    """Return how long each of several scrapes took."""
+    took = []
+    for _ in range(scrapes):
+        took.append(scraper.milliseconds())
+        time.sleep(PAUSE_SECONDS)
+    return took

@@ -91,11 +91,8 @@ class _RedisList:
             envelope = _decode_envelope(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return Reply(None, b"", "malformed")
-        headers, body = envelope.headers, envelope.body
-        if headers is None or headers.compression or len(body) > MAX_REPLY_BYTES:
-            headers = headers or _Headers()
-            return _reply(headers.ticket, body, headers.compression)
-        return Reply(headers.ticket, body)
+        headers = envelope.headers or _Headers()
+        return _reply(headers.ticket, envelope.body, headers.compression)
 
 
 class _Drained:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 TASK_EVENT: dict[str, Any] = {
     "type": "task-received",
@@ -79,3 +80,18 @@ def envelope(content: bytes, **changes: Any) -> bytes:
     fields = envelope_fields(content)
     fields.update({name.replace("_", "-"): value for name, value in changes.items()})
     return json.dumps(fields).encode()
+
+
+class Reader(Protocol):
+    """Takes a stream's bytes as they come."""
+
+    def feed(self, data: memoryview) -> Sequence[object]: ...
+
+
+def fed(reader: Reader, data: bytes, cuts: Iterable[int]) -> list[object]:
+    """Feed *data* in pieces that end at *cuts*, and return all that came out."""
+    ends = sorted({min(cut, len(data)) for cut in cuts} | {len(data)})
+    found: list[object] = []
+    for start, end in zip([0, *ends], ends, strict=False):
+        found += reader.feed(memoryview(data)[start:end])
+    return found

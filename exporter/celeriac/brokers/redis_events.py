@@ -1,9 +1,9 @@
 """The event stream of Redis: pub/sub, straight from the socket into hiredis.
 
 redis-py's connection does everything up to the subscription: TLS, passwords, Sentinel. From then
-on its parser is left out, which looks at every reply in Python and costs as much as decoding it;
-here a buffer that was read is parsed in one go. ``tests/conformance`` holds the two to the same
-messages.
+on its parser is left out, which hands out one reply a call and does not say how many wait; here
+a buffer that was read is parsed in one go, and counted as one batch. ``tests/conformance`` holds
+the two to the same messages.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Samples as text: Prometheus' format 0.0.4 and OpenMetrics 1.0.
 
-Written by hand because prometheus_client needs a hundred times as long for the same page; it is
+Written by hand because prometheus_client needs thirty times as long for the same page; it is
 the reference that this is tested against.
 """
 

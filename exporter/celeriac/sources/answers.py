@@ -82,7 +82,7 @@ class _Conf(msgspec.Struct, gc=False):
     task_routes: Any = None
 
 
-def _same_of_many(read: Callable[[bytes], Answer]) -> Callable[[bytes], Answer]:
+def _same_of_many(read: Callable[[msgspec.Raw], Answer]) -> Callable[[msgspec.Raw], Answer]:
     """Remember the last few answers: most workers are alike, and say the same of what they are.
 
     They are compared as they are; to hash kilobytes takes longer than to compare a few.
@@ -90,22 +90,23 @@ def _same_of_many(read: Callable[[bytes], Answer]) -> Callable[[bytes], Answer]:
     known: list[tuple[bytes, Answer]] = []
 
     @wraps(read)
-    def remembered(raw: bytes) -> Answer:
+    def remembered(raw: msgspec.Raw) -> Answer:
+        text = bytes(raw)
         for kept, answer in known:
-            if kept == raw:
+            if kept == text:
                 return answer
         answer = read(raw)
-        known.insert(0, (raw, answer))
+        known.insert(0, (text, answer))
         del known[KINDS_REMEMBERED:]
         return answer
 
     return remembered
 
 
-def _reader(shape: Any) -> Callable[[msgspec.Raw | bytes], Any]:
+def _reader(shape: Any) -> Callable[[msgspec.Raw], Any]:
     decode = msgspec.json.Decoder(shape).decode
 
-    def read(raw: msgspec.Raw | bytes) -> Any:
+    def read(raw: msgspec.Raw) -> Any:
         try:
             return decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -162,26 +163,18 @@ def scheduled(raw: msgspec.Raw) -> tuple[Request, ...]:
     return tuple(_request(entry.request) for entry in _read_scheduled(raw))
 
 
+@_same_of_many
 def bindings(raw: msgspec.Raw) -> tuple[Binding, ...]:
     """Read ``inspect active_queues``."""
-    return _bindings(bytes(raw))
-
-
-@_same_of_many
-def _bindings(raw: bytes) -> tuple[Binding, ...]:
     return tuple(
         Binding((queue.exchange and queue.exchange.name) or "", queue.routing_key or "", queue.name)
         for queue in _read_queues(raw)
     )
 
 
+@_same_of_many
 def registered(raw: msgspec.Raw) -> frozenset[str]:
     """Read ``inspect registered``: a name may be followed by rate limits in brackets."""
-    return _registered(bytes(raw))
-
-
-@_same_of_many
-def _registered(raw: bytes) -> frozenset[str]:
     return frozenset(name.partition(" [")[0] for name in _read_names(raw))
 
 
@@ -190,13 +183,9 @@ def revoked_ids(raw: msgspec.Raw) -> int:
     return len(_read_ids(raw))
 
 
+@_same_of_many
 def routing(raw: msgspec.Raw) -> Routing:
     """Read the routes in ``inspect conf``; those that are code are left out."""
-    return _routing(bytes(raw))
-
-
-@_same_of_many
-def _routing(raw: bytes) -> Routing:
     answer: _Conf = _read_conf(raw)
     routes = answer.task_routes if isinstance(answer.task_routes, Mapping) else {}
     return Routing(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 
 import amqp
 import pytest
@@ -11,6 +10,7 @@ from amqp.basic_message import Message as AmqpMessage
 from amqp.serialization import dumps
 from hypothesis import given
 from hypothesis import strategies as st
+from messages_on_the_wire import fed
 
 from celeriac.brokers.amqp_frames import MAX_FRAME_BYTES, Frame, FrameReader
 from celeriac.brokers.contract import BareMessage
@@ -59,14 +59,6 @@ def as_read(message: AmqpMessage) -> BareMessage:
     return BareMessage(
         message.body, found.get("content_type"), found.get("content_encoding"), compression
     )
-
-
-def fed(reader: FrameReader, data: bytes, cuts: Sequence[int]) -> list[object]:
-    ends = sorted({min(cut, len(data)) for cut in cuts} | {len(data)})
-    found: list[object] = []
-    for start, end in zip([0, *ends], ends, strict=False):
-        found += reader.feed(memoryview(data)[start:end])
-    return found
 
 
 @given(st.lists(messages, max_size=4), st.lists(st.integers(0, 45_000), max_size=8))

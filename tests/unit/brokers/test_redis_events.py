@@ -6,6 +6,7 @@ import pytest
 import redis
 from hypothesis import given
 from hypothesis import strategies as st
+from messages_on_the_wire import fed
 
 from celeriac.brokers.redis_events import FEED_BYTES, PushReader
 
@@ -23,15 +24,6 @@ def array(*words: bytes | int) -> bytes:
 
 def pattern_message(payload: bytes) -> bytes:
     return array(b"pmessage", b"/0.celeryev/*", b"/0.celeryev/task.multi", payload)
-
-
-def fed(reader: PushReader, data: bytes, cuts: list[int]) -> list[object]:
-    """Feed *data* in pieces that end at *cuts*."""
-    ends = sorted({min(cut, len(data)) for cut in cuts} | {len(data)})
-    found: list[object] = []
-    for start, end in zip([0, *ends], ends, strict=False):
-        found += reader.feed(memoryview(data)[start:end])
-    return found
 
 
 @given(payloads, st.lists(st.integers(0, 60_000), max_size=8))
