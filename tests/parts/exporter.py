@@ -15,6 +15,8 @@ from parts.processes import Child, Part, accepts_connections, free_port
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from parts.network import Namespace
+
 START_SECONDS = 20.0
 READY_SECONDS = 30.0
 TIMEOUT_SECONDS = 5.0
@@ -25,7 +27,8 @@ Series = tuple[str, frozenset[tuple[str, str]]]
 class Exporter(Part):
     """``celeriac exporter`` beside one broker; entered as soon as ``/livez`` answers.
 
-    ``extra`` are more arguments of the command line, ``env`` more of the environment.
+    ``extra`` are more arguments of the command line, ``env`` more of the environment. Inside a
+    ``namespace`` it runs behind that one's links.
     """
 
     def __init__(
@@ -35,12 +38,15 @@ class Exporter(Part):
         queues: Sequence[str] = (),
         extra: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        namespace: Namespace | None = None,
     ) -> None:
         super().__init__()
+        self.host = namespace.inside_address if namespace else "127.0.0.1"
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        command = [sys.executable, "-m", "celeriac", "exporter", "--broker-url", broker_url]
-        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        self.url = f"http://{self.host}:{self.port}"
+        command = [*namespace.prefix] if namespace else []
+        command += [sys.executable, "-m", "celeriac", "exporter", "--broker-url", broker_url]
+        command += ["--host", self.host, "--port", str(self.port)]
         if queues:
             command += ["--queues", ",".join(queues)]
         self.child = self.adopt(Child("exporter", [*command, *extra], self.folder, env))
@@ -51,7 +57,7 @@ class Exporter(Part):
 
     def status(self, path: str) -> int | None:
         """Return the HTTP status of a path, None if nobody listens."""
-        if not accepts_connections(self.port):
+        if not accepts_connections(self.port, self.host):
             return None
         return requests.get(self.url + path, timeout=TIMEOUT_SECONDS).status_code
 

@@ -18,6 +18,7 @@ class HeldEvent(NamedTuple):
     uuid: str
     hostname: str
     timestamp: float
+    pid: int | None
     name: str | None
     queue: str | None
     exchange: str | None
@@ -38,6 +39,7 @@ def lightened(event: TaskEventLike) -> HeldEvent:
         uuid=event.uuid,
         hostname=event.hostname,
         timestamp=event.timestamp,
+        pid=event.pid,
         name=event.name,
         queue=event.queue,
         exchange=event.exchange,

@@ -22,6 +22,7 @@ HOLD_SECONDS = 1.0
 # A worker that has just appeared has not told yet which queues it consumes.
 HOLD_FOR_WORKER_SECONDS = 5.0
 
+STARTED = "task-started"
 ENDS = {
     "task-succeeded": "succeeded",
     "task-failed": "failed",
@@ -45,7 +46,8 @@ class TaskLedger:
         self._workers = workers
         self._tracks = Tracks(limits.tracked_tasks)
         self._held: deque[_Held] = deque()
-        self._count = Counting(table, workers).by_type
+        counting = Counting(table, workers)
+        self._count, self._count_held = counting.by_type, counting.held_by_type
         self.attribution = Attribution(2 * limits.tasks)
         self.unmatched = 0
 
@@ -72,6 +74,11 @@ class TaskLedger:
             if kind in ENDS:
                 self._end(track, event, now_mono)
 
+    def waiting_since(self, task_id: str) -> float | None:
+        """Return the later of sending and ETA of a task that nobody has received since."""
+        track = self._tracks.peek(task_id)
+        return None if track is None or track.received_at is not None else track.due_at
+
     def learn(self, request: Request, now_mono: float) -> None:
         """Take task and queue of an id from a worker's own list, unless they are known."""
         track = self._tracks.find(request.task_id)
@@ -97,7 +104,7 @@ class TaskLedger:
 
     def _add(self, track: Track, tally: TaskTally, event: TaskEventLike, now_mono: float) -> None:
         tally.last_event_mono, tally.last_view = now_mono, None
-        self._count[event.type](track, tally, event)
+        self._count_held[event.type](track, tally, event)
         if event.type in ENDS:
             self._end(track, event, now_mono)
 
@@ -144,6 +151,8 @@ class TaskLedger:
         return tally
 
     def _hold(self, track: Track, known: Waiting, event: TaskEventLike, now_mono: float) -> None:
+        if event.type == STARTED:
+            self._workers.note_start(event.hostname, event.pid, event.timestamp)
         waiting = track.waiting = track.waiting or known
         waiting.task, waiting.queue = known.task, known.queue
         if waiting.events is None:

@@ -274,7 +274,7 @@ def test_growth_is_judged_one_heartbeat_later(cluster: Cluster) -> None:
 
 def test_growth_while_nobody_listened_proves_nothing(cluster: Cluster) -> None:
     heartbeats(cluster, 0)
-    cluster.state.not_listening()
+    cluster.state.not_listening(cluster.now)
     cluster.state.listening(cluster.now)
     heartbeats(cluster, 5, 5, 5)
     assert enabled(cluster) is None
@@ -293,9 +293,18 @@ def test_events_can_be_switched_off_later() -> None:
     switch.note_processed(0, started=0)
     switch.note_processed(1, started=1)
     assert switch.is_on is True
-    for count in (2, 3):
+    for count in (2, 3, 4):
         switch.note_processed(count, started=1)
     assert switch.is_on is False
+
+
+def test_one_start_that_was_lost_does_not_mean_that_events_are_off() -> None:
+    switch = TaskEventsSwitch()
+    switch.note_processed(0, started=0)
+    switch.note_processed(1, started=1)
+    for _ in range(5):
+        switch.note_processed(2, started=1)
+    assert switch.is_on is True
 
 
 # -- counts kept by others ------------------------------------------------------------------

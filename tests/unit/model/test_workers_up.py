@@ -239,14 +239,14 @@ def test_a_prefork_worker_that_runs_a_task_has_no_excuse(cluster: Cluster) -> No
 
 def test_silence_says_nothing_while_events_cannot_arrive(cluster: Cluster) -> None:
     cluster.heartbeat()
-    cluster.state.not_listening()
+    cluster.state.not_listening(cluster.now)
     cluster.wait(30)
     assert is_up(cluster) == 1
 
 
 def test_nobody_knows_who_is_up_after_three_intervals_of_outage(cluster: Cluster) -> None:
     cluster.heartbeat()
-    cluster.state.not_listening()
+    cluster.state.not_listening(cluster.now)
     cluster.wait(30.01)
     assert cluster.show(UP) == {}
     assert cluster.show(ACTIVE) == {(): 0}
@@ -254,7 +254,7 @@ def test_nobody_knows_who_is_up_after_three_intervals_of_outage(cluster: Cluster
 
 def test_an_outage_is_no_loss(cluster: Cluster) -> None:
     cluster.heartbeat()
-    cluster.state.not_listening()
+    cluster.state.not_listening(cluster.now)
     cluster.wait(HOUR)
     cluster.state.listening(cluster.now)
     cluster.heartbeat()
@@ -266,14 +266,14 @@ def test_an_outage_is_no_loss(cluster: Cluster) -> None:
 def test_a_worker_that_was_down_before_an_outage_stays_down_in_it(cluster: Cluster) -> None:
     cluster.heartbeat()
     cluster.goodbye()
-    cluster.state.not_listening()
+    cluster.state.not_listening(cluster.now)
     cluster.wait(HOUR / 2)
     assert is_up(cluster) == 0
 
 
 def test_workers_have_half_a_minute_after_an_outage(cluster: Cluster) -> None:
     cluster.heartbeat()
-    cluster.state.not_listening()
+    cluster.state.not_listening(cluster.now)
     cluster.wait(100)
     cluster.state.listening(cluster.now)
     cluster.wait(30)
@@ -284,7 +284,7 @@ def test_workers_have_half_a_minute_after_an_outage(cluster: Cluster) -> None:
 
 def test_a_worker_heard_after_the_outage_has_no_more_than_usual(cluster: Cluster) -> None:
     cluster.heartbeat()
-    cluster.state.not_listening()
+    cluster.state.not_listening(cluster.now)
     cluster.wait(100)
     cluster.state.listening(cluster.now)
     cluster.wait(1)
