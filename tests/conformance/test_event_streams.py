@@ -13,6 +13,7 @@ import redis
 
 from celeriac import brokers
 from celeriac.brokers.contract import BareMessage, Message
+from celeriac.brokers.event_queue import EventQueue
 from celeriac.celery_app import BrokerOptions, make_app
 from parts.rabbitmq import RabbitMQ
 from parts.valkey import Valkey
@@ -31,12 +32,13 @@ def bodies() -> list[bytes]:
 
 
 @pytest.fixture
-def subscribed() -> Iterator[Callable[[str], Any]]:
+def subscribed() -> Iterator[Callable[..., Any]]:
     streams = []
 
-    def subscribe(url: str) -> Any:
+    def subscribe(url: str, *, is_durable: bool = True) -> Any:
         options = BrokerOptions(url)
-        streams.append(brokers.subscribe(options.scheme, make_app(options)))
+        queue = EventQueue("conformance", is_durable, max_length=200_000)
+        streams.append(brokers.subscribe(options.scheme, make_app(options), queue))
         return streams[-1]
 
     yield subscribe
@@ -53,7 +55,7 @@ def received(stream: Any, count: int) -> list[Message]:
     return found
 
 
-def test_redis(valkey: Valkey, subscribed: Callable[[str], Any], bodies: Sequence[bytes]) -> None:
+def test_redis(valkey: Valkey, subscribed: Callable[..., Any], bodies: Sequence[bytes]) -> None:
     channel = "/0.celeryev/task.multi"
     stream = subscribed(valkey.url)
     with valkey.client() as publisher, redis.Redis(port=valkey.port) as client:
@@ -73,11 +75,15 @@ def _next(library: Any) -> dict[str, Any] | None:
     return message
 
 
+@pytest.mark.parametrize("is_durable", [True, False], ids=["durable", "transient"])
 def test_rabbitmq(
-    shared_rabbitmq: RabbitMQ, subscribed: Callable[[str], Any], bodies: Sequence[bytes]
+    shared_rabbitmq: RabbitMQ,
+    subscribed: Callable[..., Any],
+    bodies: Sequence[bytes],
+    is_durable: bool,
 ) -> None:
     theirs: list[BareMessage] = []
-    stream = subscribed(shared_rabbitmq.url)
+    stream = subscribed(shared_rabbitmq.url, is_durable=is_durable)
     with amqp.Connection(f"127.0.0.1:{shared_rabbitmq.port}") as connection:
         channel = connection.channel()
         channel.auto_decode = False
@@ -89,6 +95,7 @@ def test_rabbitmq(
         ours = received(stream, len(bodies))
         while len(theirs) < len(bodies):
             connection.drain_events(timeout=5)
+        channel.queue_delete("celeriac.events.conformance")
     assert [message.body for message in theirs] == list(bodies)
     assert ours == theirs
 

@@ -110,7 +110,7 @@ def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
     make_publisher, cases = BROKERS[request.param]
     with (
         broker(request.param, request) as server,
-        Exporter(server.url) as exporter,
+        Exporter(server.url, extra=["--instance=poison"]) as exporter,
         make_publisher(server) as publisher,
     ):
         exporter.ready()

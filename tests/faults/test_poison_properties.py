@@ -44,7 +44,8 @@ def channel(shared_rabbitmq: RabbitMQ) -> Iterator[amqp.Channel]:
 
 @pytest.fixture
 def exporter(shared_rabbitmq: RabbitMQ) -> Iterator[Exporter]:
-    with Exporter(shared_rabbitmq.url) as page:
+    # A queue of its own: another may hold what was published for others.
+    with Exporter(shared_rabbitmq.url, extra=["--instance=properties"]) as page:
         page.ready()
         yield page
 

@@ -191,9 +191,9 @@ def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
 
 
 def _exporter(broker_url: str, *, timeout_seconds: float = 0.9) -> Exporter:
-    return Exporter(
-        broker_url, extra=("--worker-interval=1", f"--inspect-timeout={timeout_seconds}")
-    )
+    # Several run beside each other: none is to have the events of all.
+    extra = ("--worker-interval=1", f"--inspect-timeout={timeout_seconds}")
+    return Exporter(broker_url, extra=(*extra, "--event-queue=transient"))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,7 +8,8 @@ from typing import Any
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
-from celeriac.brokers.contract import EventStream, Queues
+from celeriac.brokers.contract import EventStream, Queues, StoredSchedule
+from celeriac.brokers.event_queue import EventQueue
 from celeriac.errors import ConfigurationError
 
 # Each module has the classes BrokerQueues and BrokerEventStream. What kombu knows beyond this
@@ -37,10 +38,23 @@ def open_queues(scheme: str, app: Celery, management_url: str | None = None) -> 
     return queues
 
 
-def subscribe(scheme: str, app: Celery) -> EventStream:
-    """Return a new subscription. Errors: BrokerUnavailableError, BrokerRefusedError."""
-    stream: EventStream = _module(scheme).BrokerEventStream(app)
+def subscribe(scheme: str, app: Celery, queue: EventQueue) -> EventStream:
+    """Return a new subscription. Errors: BrokerUnavailableError, BrokerRefusedError.
+
+    The same *queue* every time: it knows what was counted last.
+    """
+    stream: EventStream = _module(scheme).BrokerEventStream(app, queue)
     return stream
+
+
+def open_redbeat(scheme: str, app: Celery, key_prefix: str) -> StoredSchedule | None:
+    """Return RedBeat's schedule, None if the broker is not Redis or *key_prefix* is empty."""
+    if not key_prefix or _MODULES[scheme] != "celeriac.brokers.redis":
+        return None
+    schedule: StoredSchedule = import_module("celeriac.brokers.redbeat").RedBeatSchedule(
+        app, key_prefix
+    )
+    return schedule
 
 
 def _module(scheme: str) -> Any:

@@ -15,7 +15,8 @@ import requests
 from celery import Celery
 from kombu import Connection
 
-from celeriac.brokers.amqp_events import EVENT_QUEUE_PREFIX, BrokerEventStream
+from celeriac.brokers.amqp_events import BrokerEventStream
+from celeriac.brokers.event_queue import EVENT_QUEUE_PREFIX
 from celeriac.celery_app import AMQP_HEARTBEAT_SECONDS, COMMAND_TIMEOUT_SECONDS
 from celeriac.errors import BrokerError, BrokerRefusedError, BrokerUnavailableError
 from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
@@ -50,7 +51,9 @@ class BrokerQueues:
         self._by_api = self._api.try_depths() if self._api else None
         return None if self._by_api is None else set(self._by_api)
 
-    def fetch(self, queues: Collection[str]) -> QueueSample:
+    def fetch(
+        self, queues: Collection[str], visibility_timeout_seconds: float | None = None
+    ) -> QueueSample:
         with self._session.use() as opened:
             opened.keep_alive()
             depths = {
@@ -63,7 +66,11 @@ class BrokerQueues:
     def _with_unacked(self, queue: str, depth: QueueDepth) -> QueueDepth:
         """Add what only the API knows; the depth itself is newer by passive declare."""
         by_api = (self._by_api or {}).get(queue)
-        return depth._replace(unacked=by_api.unacked if by_api else None)
+        if by_api is None:
+            return depth
+        return depth._replace(
+            unacked=by_api.unacked, head_sent_at=by_api.head_sent_at if depth.ready else None
+        )
 
     def _delayed(self, opened: _Opened) -> int | None:
         """Return what all levels hold, None where native delayed delivery is not in use."""
@@ -118,6 +125,7 @@ class _ApiQueue(msgspec.Struct, gc=False):
     messages_ready: int = 0
     messages_unacknowledged: int = 0
     consumers: int = 0
+    head_message_timestamp: Any = None
 
 
 class _ManagementApi:
@@ -126,7 +134,7 @@ class _ManagementApi:
     def __init__(self, app: Celery, url: str) -> None:
         connection = app.connection_for_write(app.conf.first("broker_url"))
         vhost = connection.virtual_host or "/"
-        columns = "name,messages_ready,messages_unacknowledged,consumers"
+        columns = "name,messages_ready,messages_unacknowledged,consumers,head_message_timestamp"
         self._url = f"{url.rstrip('/')}/api/queues/{quote(vhost, safe='')}?columns={columns}"
         self._session = requests.Session()
         self._session.trust_env = False
@@ -150,7 +158,10 @@ class _ManagementApi:
     def depths(self) -> dict[str, QueueDepth]:
         return {
             queue.name: QueueDepth(
-                queue.messages_ready, queue.messages_unacknowledged, queue.consumers
+                queue.messages_ready,
+                queue.messages_unacknowledged,
+                queue.consumers,
+                head_sent_at=_stamp(queue.head_message_timestamp),
             )
             for queue in self._fetch()
             if not _is_internal(queue)
@@ -174,3 +185,10 @@ def _is_internal(queue: _ApiQueue) -> bool:
         or queue.name.endswith(".pidbox")
         or queue.name.startswith(("celeryev.", EVENT_QUEUE_PREFIX, "amq.gen-"))
     )
+
+
+def _stamp(head_message_timestamp: object) -> float | None:
+    """Return the AMQP timestamp of a queue's first message, if its publisher set one."""
+    if not isinstance(head_message_timestamp, int) or head_message_timestamp <= 0:
+        return None
+    return float(head_message_timestamp)

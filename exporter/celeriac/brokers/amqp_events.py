@@ -2,61 +2,100 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from amqp import spec
 from celery import Celery
-from kombu import Exchange
 
 from celeriac.brokers.amqp_frames import FrameReader
+from celeriac.brokers.amqp_subscription import open_subscription
 from celeriac.brokers.contract import Message
+from celeriac.brokers.event_queue import EventQueue, Redelivery
 from celeriac.brokers.gathering import GatheringSocket
 from celeriac.celery_app import AMQP_HEARTBEAT_SECONDS, broker_errors, connect
 
-# Events wait here for an exporter that is slow; the oldest are dropped first.
-EVENT_QUEUE_MAX_LENGTH = 200_000
-EVENT_QUEUE_PREFIX = "celeriac.events."
+# How long the broker may take to confirm that everything is acknowledged.
+GOODBYE_SECONDS = 1.0
+_CLOSE_OK = struct.pack(">HH", *spec.Connection.CloseOk)
 
 
 class BrokerEventStream:
-    """A queue bound to every event, gone when its connection is."""
+    """The consumer of one event queue; what has been counted is acknowledged, one ack a read.
 
-    def __init__(self, app: Celery) -> None:
-        self._reader = FrameReader()
+    Each message of a durable queue is counted once, over lost connections and orderly restarts of
+    this process. If it is killed, its successor counts again what was counted and not acknowledged
+    yet: the messages of one read, which is at most RECEIVE_BYTES, and of those before whose
+    acknowledgement was still under way; together never more than PREFETCH_COUNT messages.
+    """
+
+    def __init__(self, app: Celery, queue: EventQueue) -> None:
+        self._recent = queue.recent
+        self._redelivery = Redelivery(queue.recent.counted())
+        self._reader = FrameReader(notes_all=self._redelivery.is_expected)
         self._connection = connect(app, heartbeat=AMQP_HEARTBEAT_SECONDS)
-        with broker_errors(self._connection):
-            self._link: Any = self._connection.connection
-            self._consume(app.conf.event_exchange)
-            # py-amqp reads exactly what it was answered: all that follows is ours.
-            self._socket = GatheringSocket(self._link.transport.sock)
+        try:
+            with broker_errors(self._connection):
+                self._subscription = open_subscription(
+                    self._connection, app.conf.event_exchange, queue
+                )
+        except BaseException:
+            self._drop_connection()
+            raise
+        self._link: Any = self._connection.connection
+        # py-amqp reads exactly what it was answered: all that follows is ours.
+        self._socket = GatheringSocket(self._link.transport.sock)
         self._checked_mono = time.monotonic()
+        self._returned_tag = self._acknowledged_tag = 0
+        self._unfinished_bytes = 0
 
-    def _consume(self, event_exchange: str) -> None:
-        channel = self._connection.channel()
-        # The same declaration as the workers' own (celery.events.event), whoever comes first.
-        Exchange(event_exchange, type="topic", channel=channel).declare()
-        queue = f"{EVENT_QUEUE_PREFIX}{time.time_ns():x}"
-        channel.queue_declare(
-            queue,
-            durable=False,
-            exclusive=True,
-            auto_delete=True,
-            arguments={"x-max-length": EVENT_QUEUE_MAX_LENGTH, "x-overflow": "drop-head"},
-        )
-        channel.queue_bind(queue, event_exchange, routing_key="#")
-        channel.basic_consume(queue, no_ack=True)
+    @property
+    def has_kept_events(self) -> bool:
+        return self._subscription.has_kept_events
 
     def receive(self) -> Sequence[Message]:
-        with broker_errors(self._connection), suppress(TimeoutError):
+        with broker_errors(self._connection):
+            self._acknowledge()
             self._leave_to_library()
             self._keep_alive()
-            data = self._socket.read()
-            # The library takes any growth as a sign of life.
-            self._link.bytes_recv += 1
-            return self._reader.feed(data)
-        return ()
+            try:
+                messages = self._read()
+            except TimeoutError:
+                return ()
+            self._returned_tag = self._reader.tag
+            return messages
+
+    def _read(self) -> list[Message]:
+        data = self._socket.read()
+        # The library takes any growth as a sign of life.
+        self._link.bytes_recv += 1
+        messages = self._reader.feed(data)
+        if not self._subscription.is_acknowledged:
+            return messages
+        self._remember(messages, len(data))
+        return self._new(messages) if self._redelivery.is_expected else messages
+
+    def _remember(self, messages: list[Message], size_bytes: int) -> None:
+        self._unfinished_bytes += size_bytes
+        if messages:
+            self._recent.add(messages, self._unfinished_bytes)
+            self._unfinished_bytes = 0
+
+    def _new(self, messages: list[Message]) -> list[Message]:
+        """Return what has not been counted on an earlier connection."""
+        flags = [delivery.is_redelivered for delivery in self._reader.deliveries]
+        new = self._redelivery.new(messages, flags)
+        self._reader.notes_all = self._redelivery.is_expected
+        return new
+
+    def _acknowledge(self) -> None:
+        """Acknowledge everything that was returned, as whoever asks for more has counted it."""
+        if self._subscription.is_acknowledged and self._returned_tag != self._acknowledged_tag:
+            self._subscription.channel.basic_ack(self._returned_tag, multiple=True)
+            self._acknowledged_tag = self._returned_tag
 
     def _leave_to_library(self) -> None:
         """Let py-amqp act on what is no delivery, for instance that the queue was deleted."""
@@ -71,5 +110,21 @@ class BrokerEventStream:
             self._connection.heartbeat_check()
 
     def close(self) -> None:
+        if self._subscription.is_acknowledged:
+            with suppress(Exception):
+                self._say_goodbye()
+        self._drop_connection()
+
+    def _say_goodbye(self) -> None:
+        """Acknowledge, and wait for the broker's word: a connection just dropped may lose it."""
+        self._acknowledge()
+        self._link.send_method(spec.Connection.Close, "BsBB", (0, "", 0, 0))
+        deadline_mono = time.monotonic() + GOODBYE_SECONDS
+        while time.monotonic() < deadline_mono:
+            self._reader.feed(self._socket.read())
+            if any(frame.payload.startswith(_CLOSE_OK) for frame in self._reader.others):
+                return
+
+    def _drop_connection(self) -> None:
         with suppress(Exception):
             self._connection.collect(socket_timeout=0.5)

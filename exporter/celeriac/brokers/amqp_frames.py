@@ -21,6 +21,8 @@ FRAME_END = 0xCE
 # RabbitMQ's default is 128 KiB; more than this is not a frame but garbage.
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 _DELIVER = struct.pack(">HH", 60, 60)
+# A deliver frame's class, method and the length of the consumer's tag.
+_DELIVER_HEAD_BYTES = 5
 # The property flags of a message with a content type and an encoding, and what celery puts there.
 _TYPE_AND_ENCODING = 0xC000
 _USUAL = b"\x10application/json\x05utf-8"
@@ -28,6 +30,7 @@ _USUAL_TYPE, _USUAL_ENCODING = "application/json", "utf-8"
 
 _frame_head = struct.Struct(">BHI").unpack_from
 _content_head = struct.Struct(">HHQH").unpack_from
+_tag_and_flags = struct.Struct(">QB").unpack_from
 # A frame's head of seven octets; a content header's class, weight and body size.
 _HEAD_BYTES, _CONTENT_HEAD_BYTES = 7, 12
 
@@ -40,11 +43,26 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-class FrameReader:
-    """Bytes in, the messages that they complete out; ``others`` collects all other frames."""
+class Delivery(NamedTuple):
+    """What a message is acknowledged by, and whether it has been delivered before."""
 
-    def __init__(self) -> None:
+    tag: int
+    is_redelivered: bool
+
+
+class FrameReader:
+    """Bytes in, the messages that they complete out; ``others`` collects all other frames.
+
+    ``tag`` is that of the last complete message, 0 before the first. With ``notes_all``,
+    ``deliveries`` has one for each message that the last feed returned.
+    """
+
+    def __init__(self, *, notes_all: bool = False) -> None:
         self.others: list[Frame] = []
+        self.tag = 0
+        self.notes_all = notes_all
+        self.deliveries: list[Delivery] = []
+        self._incomplete: list[Delivery] = []
         self._rest = b""
         self._header = b""
         self._parts: list[bytes] = []
@@ -54,6 +72,7 @@ class FrameReader:
         """Return the messages that *data* completes. Errors: UnexpectedFrame."""
         buffer = self._rest + data
         messages: list[Message] = []
+        delivers: list[int] = []
         position, end = 0, len(buffer)
         while position + _HEAD_BYTES < end:
             kind, channel, size = _frame_head(buffer, position)
@@ -69,10 +88,25 @@ class FrameReader:
                 self._take_body(buffer[start:stop], messages)
             elif kind == HEADER:
                 self._take_header(buffer[start:stop], messages)
-            elif kind != METHOD or not buffer.startswith(_DELIVER, start):
+            elif kind == METHOD and buffer.startswith(_DELIVER, start):
+                delivers.append(start)
+            else:
                 self.others.append(Frame(kind, channel, buffer[start:stop]))
         self._rest = buffer[position:]
+        self._note(buffer, delivers, len(messages))
         return messages
+
+    def _note(self, buffer: bytes, delivers: list[int], completed: int) -> None:
+        """Read the deliver frames that matter: usually the last two, of which one is complete."""
+        incomplete = len(self._incomplete) + len(delivers) - completed
+        if incomplete not in (0, 1):
+            raise amqp.UnexpectedFrame("deliveries and messages do not alternate")
+        wanted = delivers if self.notes_all else delivers[-2:]
+        begun = self._incomplete + [_delivery(buffer, start) for start in wanted]
+        last = len(begun) - incomplete
+        self.deliveries, self._incomplete = begun[:last], begun[last:]
+        if self.deliveries:
+            self.tag = self.deliveries[-1].tag
 
     def _take_header(self, header: bytes, messages: list[Message]) -> None:
         self._header = header
@@ -87,6 +121,12 @@ class FrameReader:
             self._parts.append(part)
         if self._missing <= 0:
             messages.append(_message(self._header, b"".join(self._parts) or part))
+
+
+def _delivery(buffer: bytes, start: int) -> Delivery:
+    tag_at = start + _DELIVER_HEAD_BYTES + buffer[start + _DELIVER_HEAD_BYTES - 1]
+    tag, flags = _tag_and_flags(buffer, tag_at)
+    return Delivery(tag, bool(flags & 1))
 
 
 def _check_size(size: int) -> None:

@@ -34,8 +34,24 @@ class Queues(Protocol):
     def discover(self) -> set[str] | None:
         """Return every queue of the broker, consumed or not; None if it cannot list them."""
 
-    def fetch(self, queues: Collection[str]) -> QueueSample:
-        """Return the depth of *queues*; a missing queue is left out, not zero."""
+    def fetch(
+        self, queues: Collection[str], visibility_timeout_seconds: float | None = None
+    ) -> QueueSample:
+        """Return the depth of *queues*; a missing queue is left out, not zero.
+
+        A message that a worker holds for longer than the timeout goes to another one too, where
+        the broker works like this; None is the exporter's own option, or the transport's default.
+        """
+
+    def close(self) -> None:
+        """Give the connection back. May be called twice."""
+
+
+class StoredSchedule(Protocol):
+    """A schedule that is kept in the broker's own database. Errors are those of Queues."""
+
+    def fetch(self) -> list[bytes]:
+        """Return the definition of each entry, undecoded; none if there is no such schedule."""
 
     def close(self) -> None:
         """Give the connection back. May be called twice."""
@@ -47,8 +63,20 @@ class EventStream(Protocol):
     Errors are those of Queues; after one, the stream is of no more use and is to be closed.
     """
 
+    @property
+    def has_kept_events(self) -> bool:
+        """True if whatever was published while nobody listened is still to come.
+
+        False if it may be lost: the broker keeps no events, or their queue had to be made, or it
+        was full and has dropped some.
+        """
+
     def receive(self) -> Sequence[Message]:
-        """Return the messages that have come, in their order, after a moment's wait for them."""
+        """Return the messages that have come, in their order, after a moment's wait for them.
+
+        Asking again says that everything returned before has been counted: a broker that can
+        forgets it only then.
+        """
 
     def close(self) -> None:
-        """Unsubscribe. May be called twice."""
+        """Unsubscribe; everything that was returned has been counted. May be called twice."""

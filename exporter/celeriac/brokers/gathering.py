@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
+from contextlib import suppress
 
 POLL_SECONDS = 0.5
 RECEIVE_BYTES = 262_144
@@ -18,6 +20,7 @@ class GatheringSocket:
         sock.settimeout(POLL_SECONDS)
         self._socket = sock
         self._buffer = memoryview(bytearray(RECEIVE_BYTES))
+        self._is_by_records = isinstance(sock, ssl.SSLSocket)
         self._has_caught_up = False
 
     def read(self) -> memoryview:
@@ -30,5 +33,19 @@ class GatheringSocket:
         count = self._socket.recv_into(self._buffer)
         if count == 0:
             raise ConnectionResetError("the broker closed the connection")
+        if self._is_by_records:
+            count = self._filled_up(count)
         self._has_caught_up = count < RECEIVE_BYTES
         return self._buffer[:count]
+
+    def _filled_up(self, count: int) -> int:
+        """Add all that is there after *count* bytes: TLS hands out no more than a record a call.
+
+        Brokers send records of a few hundred bytes. An error will come again with the next read.
+        """
+        self._socket.settimeout(0)
+        with suppress(OSError):
+            while count < RECEIVE_BYTES and (more := self._socket.recv_into(self._buffer[count:])):
+                count += more
+        self._socket.settimeout(POLL_SECONDS)
+        return count

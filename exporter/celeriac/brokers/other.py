@@ -14,6 +14,7 @@ from kombu import Connection, Consumer, Queue
 from kombu.transport.virtual.base import AbstractChannel
 
 from celeriac.brokers.contract import BareMessage, Message
+from celeriac.brokers.event_queue import EventQueue
 from celeriac.celery_app import broker_errors, connect
 from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
 from celeriac.session import Session
@@ -38,7 +39,9 @@ class BrokerQueues:
     def discover(self) -> None:
         return None
 
-    def fetch(self, queues: Collection[str]) -> QueueSample:
+    def fetch(
+        self, queues: Collection[str], visibility_timeout_seconds: float | None = None
+    ) -> QueueSample:
         with self._session.use() as opened:
             if not opened.can_tell_sizes:
                 self._tell(opened.connection.transport.driver_type)
@@ -76,7 +79,9 @@ class _Opened:
 class BrokerEventStream:
     """Events through kombu's consumer, undecoded."""
 
-    def __init__(self, app: Celery) -> None:
+    has_kept_events = False
+
+    def __init__(self, app: Celery, _queue: EventQueue) -> None:
         self._arrived: list[Message] = []
         self._connection = connect(app)
         with broker_errors(self._connection):

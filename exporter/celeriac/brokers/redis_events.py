@@ -18,6 +18,7 @@ import redis
 from celery import Celery
 
 from celeriac.brokers.contract import Message
+from celeriac.brokers.event_queue import EventQueue
 from celeriac.brokers.gathering import GatheringSocket
 from celeriac.brokers.redis_keys import Keys, escaped, keys_of
 from celeriac.celery_app import COMMAND_TIMEOUT_SECONDS, broker_errors, connect
@@ -75,7 +76,9 @@ def _raise_if_error(reply: object) -> None:
 class BrokerEventStream:
     """A subscription to every event, over a connection that does nothing else."""
 
-    def __init__(self, app: Celery) -> None:
+    has_kept_events = False
+
+    def __init__(self, app: Celery, _queue: EventQueue) -> None:
         self._connection = connect(app)
         with broker_errors(self._connection):
             channel = self._connection.default_channel

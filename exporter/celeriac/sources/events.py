@@ -67,12 +67,12 @@ class EventsSource(Background):
         began = self._clock()
         stream = self._subscribe()
         try:
-            self._note_subscribed(began.mono)
+            self._note_subscribed(began.mono, stream)
             while not self.stopping.is_set():
                 self.take(stream.receive())
                 self._pass_time()
         finally:
-            self._state.not_listening()
+            self._state.not_listening(self._clock())
             stream.close()
 
     def take(self, messages: Sequence[Message]) -> None:
@@ -87,10 +87,10 @@ class EventsSource(Background):
             elif self._state.apply_worker_event(run, now):
                 self._on_new_worker()
 
-    def _note_subscribed(self, began_mono: float) -> None:
+    def _note_subscribed(self, began_mono: float, stream: EventStream) -> None:
         now = self._clock()
         self._failures = 0
-        self._state.listening(now)
+        self._state.listening(now, has_kept_events=stream.has_kept_events)
         self._state.set_broker(is_up=True)
         self._state.succeed(SOURCE, now, now.mono - began_mono)
         if self._has_been_subscribed:
