@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import msgspec
 from celery import Celery
@@ -21,6 +22,8 @@ from celeriac.celery_app import AMQP_HEARTBEAT_SECONDS
 from celeriac.outbox import open_outbox
 from celeriac.replies import Reply, open_reply_queue
 from celeriac.session import Session
+
+MAX_MENDED_BYTES = 1024 * 1024
 
 EVERYBODY: tuple[str, ...] = ()
 
@@ -49,10 +52,25 @@ class Replies:
     """The undecoded answer by (worker, method)."""
     rejected: list[str] = field(default_factory=list)
     """A reason for each reply that was not taken: too_large, malformed, ticket, duplicate."""
+    namesakes: set[str] = field(default_factory=set)
+    """Names under which two workers have answered; the answers of neither can be used."""
 
     def workers(self) -> set[str]:
         """Return who has answered anything at all."""
         return {worker for worker, _ in self.answers}
+
+
+class Conversation(Protocol):
+    """Questions that depend on the answers before them."""
+
+    def wait_seconds(self) -> float:
+        """Return how long to listen at most before asking on; 0 when the conversation is over."""
+
+    def next_questions(self) -> Sequence[Question]:
+        """Return what is to be asked now, perhaps nothing."""
+
+    def hear(self, question: Question, worker: str, answer: msgspec.Raw) -> None:
+        """Take note of an answer to one of the questions."""
 
 
 class RemoteControl:
@@ -83,6 +101,14 @@ class RemoteControl:
         """Send *command* to whoever listens; always takes the whole *timeout_seconds*."""
         with self._session.use() as mailbox:
             return mailbox.ask([Question(command, EVERYBODY)], None, timeout_seconds)
+
+    def converse(self, conversation: Conversation) -> None:
+        """Ask what *conversation* wants to know, until it is over.
+
+        If the broker fails meanwhile, *conversation* has what was heard before.
+        """
+        with self._session.use() as mailbox:
+            mailbox.converse(conversation)
 
     def tell(self, command: Command, workers: Collection[str]) -> None:
         """Send *command* to *workers* and wait for nothing."""
@@ -123,11 +149,24 @@ class _Mailbox:
                 desk.take(reply)
         return desk.close()
 
+    def converse(self, conversation: Conversation) -> None:
+        """Ask and listen by turns until *conversation* is over."""
+        self._queue.declare()
+        tickets: dict[str, Question] = {}
+        while (wait := conversation.wait_seconds()) > 0:
+            if questions := conversation.next_questions():
+                asked = {str(uuid.uuid4()): question for question in questions}
+                tickets |= asked
+                self.send(asked)
+            for reply in self._replies.receive(wait):
+                _pass_on(reply, tickets, conversation)
+
     def send(self, tickets: Mapping[str, Question]) -> None:
         """Send every question, to be answered under its ticket."""
         reply_to = {
             "exchange": self._mailbox.reply_exchange.name,
-            "routing_key": self._mailbox.oid,
+            # Not the mailbox's own: that is another one in every thread.
+            "routing_key": self._queue.routing_key,
         }
         self._publish(
             [
@@ -153,6 +192,16 @@ def _message(question: Question) -> dict[str, Any]:
         "pattern": None,
         "matcher": None,
     }
+
+
+def _pass_on(reply: Reply, tickets: Mapping[str, Question], conversation: Conversation) -> None:
+    """Tell *conversation* what *reply* says, if it is one to its questions that can be read."""
+    question = tickets.get(reply.ticket) if isinstance(reply.ticket, str) else None
+    if question is None or reply.refusal is not None:
+        return
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        for worker, answer in _decoded(reply.body).items():
+            conversation.hear(question, worker, answer)
 
 
 class _Desk:
@@ -181,7 +230,7 @@ class _Desk:
 
     def _sort(self, body: bytes, question: Question) -> None:
         try:
-            answers = _decode_reply(body)
+            answers = _decoded(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self._replies.rejected.append("malformed")
             return
@@ -199,8 +248,24 @@ class _Desk:
         """Return everything that can be used: of two workers with one name, neither can."""
         for key in self._duplicates:
             self._replies.answers.pop(key, None)
+            self._replies.namesakes.add(key[0])
         return self._replies
 
 
 WorkerName = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 _decode_reply = msgspec.json.Decoder(dict[WorkerName, msgspec.Raw]).decode
+# What Python writes as a value although JSON does not have it.
+_NO_NUMBERS = (b": Infinity", b": -Infinity", b": NaN")
+
+
+def _decoded(body: bytes) -> dict[str, msgspec.Raw]:
+    """Return the undecoded answer by worker. Errors: msgspec.MsgspecError and its like."""
+    try:
+        return _decode_reply(body)
+    except msgspec.DecodeError:
+        # One of Celery's defaults is Infinity (5.7). A pattern would be a hundred times as slow.
+        if len(body) > MAX_MENDED_BYTES or not any(text in body for text in _NO_NUMBERS):
+            raise
+        for text in _NO_NUMBERS:
+            body = body.replace(text, b": null")
+        return _decode_reply(body)

@@ -7,26 +7,21 @@ block of ``stats``, which carries passwords (celery 5.7).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from celeriac.model.facts import Binding, Request, Routing, Stats, WorkerReport
-
-Answer = TypeVar("Answer")
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-Text = Annotated[str, msgspec.Meta(max_length=500)]
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
-
-
-KINDS_REMEMBERED = 8
-
-
-class UnreadableAnswerError(ValueError):
-    """An answer does not have the shape that celery 5 gives it."""
+from celeriac.model.facts import Binding, Request, Stats, WorkerReport
+from celeriac.sources.shapes import (
+    Count,
+    Name,
+    Seconds,
+    Text,
+    UnreadableAnswerError,
+    reader,
+    same_of_many,
+)
+from celeriac.sources.worker_conf import conf
 
 
 class _Rusage(msgspec.Struct, gc=False):
@@ -77,51 +72,12 @@ class _Queue(msgspec.Struct, gc=False):
     exchange: _Exchange | None = None
 
 
-class _Conf(msgspec.Struct, gc=False):
-    task_default_queue: Text = "celery"
-    task_routes: Any = None
-
-
-def _same_of_many(read: Callable[[msgspec.Raw], Answer]) -> Callable[[msgspec.Raw], Answer]:
-    """Remember the last few answers: most workers are alike, and say the same of what they are.
-
-    They are compared as they are; to hash kilobytes takes longer than to compare a few.
-    """
-    known: list[tuple[bytes, Answer]] = []
-
-    @wraps(read)
-    def remembered(raw: msgspec.Raw) -> Answer:
-        text = bytes(raw)
-        for kept, answer in known:
-            if kept == text:
-                return answer
-        answer = read(raw)
-        known.insert(0, (text, answer))
-        del known[KINDS_REMEMBERED:]
-        return answer
-
-    return remembered
-
-
-def _reader(shape: Any) -> Callable[[msgspec.Raw], Any]:
-    decode = msgspec.json.Decoder(shape).decode
-
-    def read(raw: msgspec.Raw) -> Any:
-        try:
-            return decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise UnreadableAnswerError(str(error)) from error
-
-    return read
-
-
-_read_stats = _reader(_Stats)
-_read_requests = _reader(list[_Request])
-_read_scheduled = _reader(list[_Scheduled])
-_read_queues = _reader(list[_Queue])
-_read_names = _reader(list[Name])
-_read_ids = _reader(list[msgspec.Raw])
-_read_conf = _reader(_Conf)
+_read_stats = reader(_Stats)
+_read_requests = reader(list[_Request])
+_read_scheduled = reader(list[_Scheduled])
+_read_queues = reader(list[_Queue])
+_read_names = reader(list[Name])
+_read_ids = reader(list[msgspec.Raw])
 
 # The pools as ``celery worker --pool`` names them; the class path of any other is shown whole.
 _POOLS = {
@@ -163,7 +119,7 @@ def scheduled(raw: msgspec.Raw) -> tuple[Request, ...]:
     return tuple(_request(entry.request) for entry in _read_scheduled(raw))
 
 
-@_same_of_many
+@same_of_many
 def bindings(raw: msgspec.Raw) -> tuple[Binding, ...]:
     """Read ``inspect active_queues``."""
     return tuple(
@@ -172,31 +128,21 @@ def bindings(raw: msgspec.Raw) -> tuple[Binding, ...]:
     )
 
 
-@_same_of_many
+@same_of_many
 def registered(raw: msgspec.Raw) -> frozenset[str]:
     """Read ``inspect registered``: a name may be followed by rate limits in brackets."""
     return frozenset(name.partition(" [")[0] for name in _read_names(raw))
 
 
+@same_of_many
+def has_rate_limits(raw: msgspec.Raw) -> bool:
+    """Read from ``inspect registered`` whether any task has a rate limit."""
+    return any(" [" in name and "rate_limit=" in name for name in _read_names(raw))
+
+
 def revoked_ids(raw: msgspec.Raw) -> int:
     """Read ``inspect revoked``, of which only the number is kept."""
     return len(_read_ids(raw))
-
-
-@_same_of_many
-def routing(raw: msgspec.Raw) -> Routing:
-    """Read the routes in ``inspect conf``; those that are code are left out."""
-    answer: _Conf = _read_conf(raw)
-    routes = answer.task_routes if isinstance(answer.task_routes, Mapping) else {}
-    return Routing(
-        answer.task_default_queue,
-        tuple((pattern, queue) for pattern, route in routes.items() if (queue := _queue_of(route))),
-    )
-
-
-def _queue_of(route: object) -> str | None:
-    queue = route.get("queue") if isinstance(route, Mapping) else route
-    return queue if isinstance(queue, str) else None
 
 
 def _request(request: _Request) -> Request:
@@ -219,7 +165,7 @@ READERS: Mapping[str, tuple[str, Callable[[msgspec.Raw], Any]]] = {
     "active_queues": ("bindings", bindings),
     "registered": ("registered", registered),
     "revoked": ("revoked_ids", revoked_ids),
-    "conf": ("routing", routing),
+    "conf": ("conf", conf),
 }
 
 
@@ -233,4 +179,6 @@ def report(worker: str, answers: Mapping[str, msgspec.Raw]) -> tuple[WorkerRepor
             fields[name] = read(raw)
         except UnreadableAnswerError:
             unreadable.append(command)
+    if "registered" in fields:
+        fields["has_rate_limits"] = has_rate_limits(answers["registered"])
     return WorkerReport(worker, **fields), unreadable

@@ -25,7 +25,9 @@ OFTEN = tuple(
     Command(name) for name in ("stats", "active", "reserved", "scheduled", "active_queues")
 )
 # These change rarely, and the ids of revoked tasks can be megabytes.
-SELDOM = tuple(map(Command, ("registered", "conf", "revoked")))
+# Without defaults, celery 5.7 hides the entries that ``add_periodic_task`` has made.
+CONF = Command("conf", {"with_defaults": True})
+SELDOM = (Command("registered"), CONF, Command("revoked"))
 PING = Command("ping")
 ENABLE_EVENTS = Command("enable_events")
 
@@ -142,6 +144,7 @@ class WorkersSource:
         return replace(
             report,
             registered=kept.report.registered,
-            routing=kept.report.routing,
+            conf=kept.report.conf,
+            has_rate_limits=kept.report.has_rate_limits,
             revoked_ids=kept.report.revoked_ids,
         )

@@ -11,7 +11,7 @@ from cluster import Cluster
 from hypothesis import given
 from hypothesis import strategies as st
 
-from celeriac.model.facts import Binding, Request, Routing, Stats
+from celeriac.model.facts import Binding, Request, Stats, WorkerConf
 from celeriac.sources import answers
 
 CANARY = "canary-of-the-broker"
@@ -163,7 +163,7 @@ def test_good_answers_are_read_whole() -> None:
     assert report.queues == {"celery"}
     assert report.registered == {"app.add", "app.mail.send"}
     assert report.revoked_ids == 2
-    assert report.routing == Routing("default", (("app.mail.*", "mail"), ("app.x", "direct")))
+    assert report.conf == WorkerConf("default", (("app.mail.*", "mail"), ("app.x", "direct")))
 
 
 def test_no_secret_in_an_answer_is_kept() -> None:
@@ -218,15 +218,6 @@ def test_a_platform_without_rusage_has_no_cpu_seconds() -> None:
 
 def test_a_worker_that_has_run_nothing_has_processed_0() -> None:
     assert answers.stats(raw({**STATS, "total": {}})).processed == 0
-
-
-@pytest.mark.parametrize("routes", [None, [], ["app.routes.Router"], "app.routes.Router", {}])
-def test_routes_that_are_code_are_left_out(routes: object) -> None:
-    assert answers.routing(raw({**CONF, "task_routes": routes})) == Routing("default", ())
-
-
-def test_a_conf_without_a_default_queue_has_celerys() -> None:
-    assert answers.routing(raw({})) == Routing("celery", ())
 
 
 BAD: dict[str, tuple[str, object]] = {

@@ -138,6 +138,19 @@ def test_a_reply_that_is_no_object_is_malformed(
     assert replies.rejected == ["malformed"]
 
 
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN"])
+def test_a_number_that_only_python_knows_is_null(
+    control: RemoteControl, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    """``inspect conf`` with defaults has one (celery 5.7)."""
+    odd = json.dumps({"a": float(number), "c": f"x{number}"}).encode()
+    assert number.encode() in odd
+    Answering(monkeypatch, (None, b'{"celery@one": ' + odd + b"}"), reply("celery@two", 2))
+    replies = ask(control)
+    assert answers_of(replies)["celery@one"] == {"a": None, "c": f"x{number}"}
+    assert replies.rejected == []
+
+
 def test_an_ask_starts_with_nothing_of_the_last_one(
     control: RemoteControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
