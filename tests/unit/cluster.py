@@ -14,8 +14,8 @@ from celeriac.model.facts import (
     QueueDepth,
     QueueSample,
     Request,
-    Routing,
     Stats,
+    WorkerConf,
     WorkerReport,
 )
 from celeriac.model.snapshot import Snapshot
@@ -100,7 +100,11 @@ class Cluster:
     def event(self, kind: str, uuid: str = "id", **fields: Any) -> TaskEvent:
         at = EPOCH + fields.pop("at") if "at" in fields else self.now.wall
         return TaskEvent(
-            f"task-{kind}", uuid, fields.pop("hostname", WORKER), timestamp=at, **fields
+            f"task-{kind}",
+            uuid,
+            fields.pop("hostname", WORKER),
+            timestamp=at,
+            **{"pid": 100, **fields},
         )
 
     def sent(self, uuid: str = "id", name: str = TASK, queue: str = QUEUE, **fields: Any) -> None:
@@ -115,8 +119,8 @@ class Cluster:
     def online(self, worker: str = WORKER, **fields: Any) -> bool:
         return self._worker_event("worker-online", worker, fields)
 
-    def goodbye(self, worker: str = WORKER) -> bool:
-        return self._worker_event("worker-offline", worker, {})
+    def goodbye(self, worker: str = WORKER, **fields: Any) -> bool:
+        return self._worker_event("worker-offline", worker, fields)
 
     def _worker_event(self, kind: str, worker: str, fields: dict[str, Any]) -> bool:
         fields = {"pid": 100, "freq": 2.0, **fields}
@@ -168,4 +172,4 @@ def _numbers(values: Iterable[Value]) -> Iterable[float]:
         yield value
 
 
-ROUTING = Routing("celery", (("app.mail.*", "mail"),))
+CONF = WorkerConf("celery", (("app.mail.*", "mail"),))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cluster import EPOCH, ROUTING, Cluster, bindings, report, running, stats
+from cluster import CONF, EPOCH, Cluster, bindings, report, running, stats
 
 from celeriac.exposition.families import FAMILIES, Family
 from celeriac.exposition.page import MetricsPage
-from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample, WorkerReport
+from celeriac.model.facts import BeatEntry, BrokerInfo, QueueDepth, QueueSample, WorkerReport
 
 BIRD = "celery@b\u00e9b\u00e9"
 
@@ -27,8 +27,10 @@ def filled() -> Cluster:
     state.listening(cluster.now)
     _workers(cluster)
     _tasks(cluster)
-    depths = {"celery": QueueDepth(5, 2, 1), "mail": QueueDepth(0, 0, 0), "orphan": QueueDepth(7)}
+    held = QueueDepth(5, 2, 1, oldest_unacked_seconds=12.5, redelivery_risk=1)
+    depths = {"celery": held, "mail": QueueDepth(0, 0, 0), "orphan": QueueDepth(7)}
     state.replace_queues(QueueSample(depths, delayed=4), cluster.now)
+    state.replace_beat([BeatEntry("nightly", "app.add", 86_400.0)], cluster.now)
     _sources(cluster)
     cluster.snapshot()
     return cluster
@@ -53,7 +55,7 @@ def _workers(cluster: Cluster) -> None:
         reserved=(running("next", "app.add"),),
         scheduled=(),
         registered=frozenset({"app.add"}),
-        routing=ROUTING,
+        conf=CONF,
         revoked_ids=3,
     )
     two = WorkerReport("celery@mute", bindings=bindings("celery"))
@@ -86,6 +88,7 @@ def _sources(cluster: Cluster) -> None:
     state.succeed("events", cluster.now, 0.125)
     state.succeed("workers", cluster.now, 0.0625)
     state.fail("queues", "broker", 3.0)
+    state.succeed("beat", cluster.now, 0.03125)
     state.reconnected("events")
     state.reject_events(["body", "event", "event"])
     state.reject_replies(["ticket"])

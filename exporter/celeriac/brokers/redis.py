@@ -7,20 +7,19 @@ pool. The queues are here, the keys and the event stream in files of their own.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-import msgspec
 import redis
 from celery import Celery
 from kombu import Connection
 
 from celeriac.brokers.redis_events import BrokerEventStream
+from celeriac.brokers.redis_heads import Heads
 from celeriac.brokers.redis_keys import Keys, keys_of
-from celeriac.model.facts import BrokerInfo, QueueDepth, QueueSample
+from celeriac.brokers.redis_unacked import Held, UnackedMessages
+from celeriac.model.facts import BrokerInfo, Head, QueueDepth, QueueSample
 from celeriac.session import Session
 
 __all__ = ["BrokerEventStream", "BrokerQueues"]
@@ -28,10 +27,6 @@ __all__ = ["BrokerEventStream", "BrokerQueues"]
 KEYS_PER_SCAN = 1000
 SCANS_PER_DISCOVERY = 20
 READ_BINDINGS_EVERY_SECONDS = 30.0
-UNACKED_PER_FETCH = 500
-MAX_UNACKED = 100_000
-
-_decode_unacked = msgspec.json.Decoder(tuple[msgspec.Raw, str, str]).decode
 
 
 class _Opened:
@@ -39,6 +34,7 @@ class _Opened:
         self.connection = connection
         self.keys = keys
         self.client = redis.Redis(connection_pool=channel.pool)
+        self.visibility_timeout_seconds = float(channel.visibility_timeout)
 
 
 class BrokerQueues:
@@ -48,7 +44,8 @@ class BrokerQueues:
         self._app = app
         self._session = Session(app, self._open)
         self._bindings = _Bindings()
-        self._unacked = _Unacked()
+        self._unacked = UnackedMessages()
+        self._heads = Heads()
 
     def _open(self, connection: Connection) -> _Opened:
         channel = connection.default_channel
@@ -64,27 +61,52 @@ class BrokerQueues:
             self._bindings.refresh(opened.client, opened.keys)
         return self._bindings.queues
 
-    def fetch(self, queues: Collection[str]) -> QueueSample:
-        names = list(queues)
+    def fetch(
+        self, queues: Collection[str], visibility_timeout_seconds: float | None = None
+    ) -> QueueSample:
+        began_mono = time.monotonic()
         with self._session.use() as opened:
-            ready = _ready(opened.client, opened.keys, names)
-            unacked = self._unacked.by_queue(opened.client, opened.keys, self._bindings)
-        return QueueSample(
-            {
-                name: QueueDepth(length, None if unacked is None else unacked[name])
-                for name, length in zip(names, ready, strict=True)
-            }
-        )
+            client, keys = opened.client, opened.keys
+            lengths = _lengths_by_queue(client, keys, list(queues))
+            heads = self._heads.fetch(client, keys, lengths)
+            held = self._unacked.by_queue(
+                client,
+                keys,
+                self._bindings.queue_of,
+                visibility_timeout_seconds or opened.visibility_timeout_seconds,
+            )
+        depths = {
+            name: _depth(
+                sum(several), heads.get(name, ()), None if held is None else held.get(name, Held())
+            )
+            for name, several in lengths.items()
+        }
+        return QueueSample(depths, fetch_seconds=time.monotonic() - began_mono)
 
     def close(self) -> None:
         self._session.close()
 
 
-def _ready(client: redis.Redis, keys: Keys, queues: Iterable[str]) -> list[int]:
-    """Return the number of waiting messages of each queue, in one round trip."""
-    lists = [list(keys.lists(queue)) for queue in queues]
-    lengths = _lengths(client.connection_pool, [key for several in lists for key in several])
-    return [sum(islice(lengths, len(several))) for several in lists]
+def _depth(ready: int, heads: tuple[Head, ...], held: Held | None) -> QueueDepth:
+    if held is None:
+        return QueueDepth(ready, heads=heads)
+    oldest = 0.0 if held.oldest_at is None else max(0.0, time.time() - held.oldest_at)
+    return QueueDepth(
+        ready,
+        held.messages,
+        heads=heads,
+        oldest_unacked_seconds=oldest,
+        redelivery_risk=held.at_risk,
+    )
+
+
+def _lengths_by_queue(
+    client: redis.Redis, keys: Keys, queues: Iterable[str]
+) -> dict[str, list[int]]:
+    """Return the number of waiting messages in each of each queue's lists, in one round trip."""
+    lists = {queue: list(keys.lists(queue)) for queue in queues}
+    lengths = _lengths(client.connection_pool, [key for some in lists.values() for key in some])
+    return {queue: list(islice(lengths, len(several))) for queue, several in lists.items()}
 
 
 def _lengths(pool: redis.ConnectionPool, keys: Sequence[str]) -> Iterator[int]:
@@ -174,29 +196,3 @@ def _members(client: redis.Redis, bindings: Sequence[bytes]) -> dict[bytes, Coll
         key: () if isinstance(answer, Exception) else answer
         for key, answer in zip(bindings, answers, strict=True)
     }
-
-
-class _Unacked:
-    """Which queue each unacknowledged message came from; every message is read once."""
-
-    def __init__(self) -> None:
-        self._routes: dict[bytes, tuple[str, str]] = {}
-
-    def by_queue(self, client: redis.Redis, keys: Keys, bindings: _Bindings) -> Counter[str] | None:
-        """Return unacked messages per queue, None if there are too many to look at."""
-        if client.zcard(keys.unacked_index) > MAX_UNACKED:
-            self._routes.clear()
-            return None
-        tags = client.zrange(keys.unacked_index, 0, -1)
-        self._learn(client, keys, [tag for tag in tags if tag not in self._routes])
-        self._routes = {tag: self._routes[tag] for tag in tags if tag in self._routes}
-        return Counter(bindings.queue_of(*route) for route in self._routes.values())
-
-    def _learn(self, client: redis.Redis, keys: Keys, tags: list[bytes]) -> None:
-        for start in range(0, len(tags), UNACKED_PER_FETCH):
-            chunk = tags[start : start + UNACKED_PER_FETCH]
-            for tag, message in zip(chunk, client.hmget(keys.unacked, chunk), strict=True):
-                # Acknowledged since the index was read, or not written by kombu.
-                with suppress(msgspec.MsgspecError, TypeError):
-                    _, exchange, routing_key = _decode_unacked(message)
-                    self._routes[tag] = (exchange, routing_key)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import celery
 
 from celeriac import __version__
+from celeriac.model.beat import BeatView
 from celeriac.model.facts import Stats, WorkerReport
 from celeriac.model.histogram import HistogramView
 from celeriac.model.snapshot import QueueView, Snapshot
@@ -105,9 +106,17 @@ def by(read: Callable[[WorkerView], Iterable[tuple[str, float]]]) -> Read:
     )
 
 
-def queue(read: Callable[[QueueView], int | None]) -> Read:
+def queue(read: Callable[[QueueView], float | None]) -> Read:
     return lambda snapshot: (
         ((queue.queue,), value) for queue in snapshot.queues if (value := read(queue)) is not None
+    )
+
+
+def beat(read: Callable[[BeatView], float | None]) -> Read:
+    return lambda snapshot: (
+        ((entry.entry, entry.task), value)
+        for entry in snapshot.beat
+        if (value := read(entry)) is not None
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from celeriac.exposition import compat
-from celeriac.exposition.families import EXPORTER, QUEUES, SERIES, TASKS, WORKERS, Family
+from celeriac.exposition.families import BEAT, EXPORTER, QUEUES, SERIES, TASKS, WORKERS, Family
 
 _INTRODUCTION = """\
 # Metrics
@@ -31,6 +31,8 @@ _LIMITS = """\
 | `celery_queue_consumers="0"` of a queue that no worker ever named | RabbitMQ without `--broker-management-url` | AMQP cannot list queues: found by `task-sent` events or `--queues` |
 | `celery_queue_length` | transports that cannot tell a size | kombu has no way to ask; a line in the log says so |
 | `celery_queue_delayed` | brokers other than RabbitMQ | native delayed delivery is RabbitMQ's |
+| `celery_beat_entry_*` | entries that run by the sun, RedBeat's `rrule`, schedules that are a class of the application, django-celery-beat | their next run is known to the application only; a line in the log names the entry, and `--expect` stands in for it ([beat.md](beat.md)) |
+| `celery_beat_entry_last_seen_timestamp_seconds` that moves | workers without task events, and no `task_send_sent_event` either | nothing tells that a task was sent or received: every entry looks overdue |
 | `celery_worker_last_heartbeat_timestamp_seconds`, `celery_worker_load1` | workers with `--without-heartbeat` | up and down are then known from answers to `inspect`; such a worker has no goodbye either and is never counted as lost |
 | `celery_worker_events_enabled` | workers that have run nothing since the exporter started | no command tells; it is concluded from `processed` growing with or without `task-started` |
 | `celery_worker_cpu_seconds_total`, `celery_worker_max_resident_memory_bytes` | child processes of a prefork pool; Windows | the worker reports its main process only |
@@ -49,6 +51,7 @@ def _page() -> Iterator[str]:
     yield from _section("Tasks (fed by events)", TASKS)
     yield from _section("Workers (heartbeats, inspect)", WORKERS)
     yield from _section("Queues and broker", QUEUES)
+    yield from _section("Beat (the workers' conf, RedBeat, --expect)", BEAT)
     yield from _section("The exporter about itself", (*EXPORTER, SERIES))
     yield "The standard `process_*` families are there too.\n"
     yield from _section(

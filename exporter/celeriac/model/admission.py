@@ -24,6 +24,7 @@ class Limits:
     workers: int = 500
     queues: int = 200
     exceptions: int = 100
+    beat_entries: int = 500
     series: int = 20_000
     tracked_tasks: int = 50_000
 
@@ -87,7 +88,7 @@ class Admission:
         self._admitted: set[str] = set()
         overflows[label] += 0
 
-    def __contains__(self, value: str) -> bool:
+    def __contains__(self, value: object) -> bool:
         return value in self._admitted
 
     def admit(self, value: str, now_mono: float) -> str:

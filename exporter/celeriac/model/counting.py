@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
+from celeriac.model.eta import epoch_seconds
 from celeriac.model.exceptions import exception_class
 from celeriac.model.facts import TaskEventLike
 from celeriac.model.tallies import Outcome, TaskTally
@@ -25,7 +25,10 @@ Count = Callable[[Track, TaskTally, TaskEventLike], None]
 
 
 class Counting:
-    """``by_type`` counts an event whose tally is known. These few lines run for every event."""
+    """``by_type`` counts an event whose tally is known. These few lines run for every event.
+
+    ``held_by_type`` is for those that had to wait, whose start has been metered already.
+    """
 
     def __init__(self, table: TallyTable, workers: WorkerBook) -> None:
         self._table = table
@@ -33,19 +36,23 @@ class Counting:
         self.by_type: Mapping[str, Count] = {
             "task-sent": self._sent,
             "task-received": self._received,
-            "task-started": self._started,
+            "task-started": self._arrived_and_started,
             "task-succeeded": self._succeeded,
             "task-failed": self._failed,
             "task-retried": self._retried,
             "task-rejected": self._rejected,
             "task-revoked": self._revoked,
         }
+        self.held_by_type = {**self.by_type, "task-started": self._started}
 
     def _sent(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[_SENT] += 1
+        tally.last_announced_at = event.timestamp
         due_at = event.timestamp
         if event.eta is not None:
-            due_at = max(due_at, _epoch_seconds(event.eta) or 0.0)
+            due_at = max(due_at, epoch_seconds(event.eta) or 0.0)
+        elif due_at >= tally.line.next_at:
+            tally.line.add(due_at)
         if track.started_at is None or event.timestamp > track.started_at + RACE_SECONDS:
             track.due_at = due_at
         else:
@@ -55,15 +62,18 @@ class Counting:
 
     def _received(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[_RECEIVED] += 1
-        track.received_at = event.timestamp
+        tally.last_announced_at = track.received_at = event.timestamp
+        if track.due_at is not None and event.eta is None and track.due_at > tally.line.cut:
+            tally.line.cut = track.due_at
         # Redelivered or sent again under the same id: it lives once more.
         track.is_ended = False
 
+    def _arrived_and_started(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
+        self._workers.note_start(event.hostname, event.pid, event.timestamp)
+        self._started(track, tally, event)
+
     def _started(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[_STARTED] += 1
-        worker = self._workers.by_name.get(event.hostname)
-        if worker is not None:
-            worker.started += 1
         at = event.timestamp
         if track.due_at is None:
             track.started_at = at
@@ -120,14 +130,3 @@ def _duration(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if 0 <= value < MAX_DURATION_SECONDS else None
-
-
-def _epoch_seconds(eta: object) -> float | None:
-    """Return the instant of an ISO 8601 text, read as UTC when it has no offset."""
-    if not isinstance(eta, str):
-        return None
-    try:
-        parsed = datetime.fromisoformat(eta)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None

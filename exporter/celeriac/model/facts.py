@@ -55,6 +55,8 @@ class TaskEventLike(Protocol):
     @property
     def timestamp(self) -> float: ...
     @property
+    def pid(self) -> int | None: ...
+    @property
     def name(self) -> str | None: ...
     @property
     def queue(self) -> str | None: ...
@@ -97,6 +99,8 @@ class WorkerEventLike(Protocol):
     def loadavg(self) -> object: ...
     @property
     def sw_ver(self) -> str | None: ...
+    @property
+    def utcoffset(self) -> float | None: ...
 
 
 class Binding(NamedTuple):
@@ -133,13 +137,45 @@ class Stats:
     processed_by_task: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """What a worker's ``conf`` tells about where tasks go when nobody says otherwise."""
+class ScheduledEntry(NamedTuple):
+    """An entry of a worker's ``beat_schedule``; *schedule* is text, as Celery shows it."""
 
-    default_queue: str
+    entry: str
+    task: str
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConf:
+    """A worker's ``conf``, reduced to what is used; what it does not tell is Celery's default."""
+
+    default_queue: str = "celery"
     routes: tuple[tuple[str, str], ...] = ()
     """Pairs of a task's name or glob pattern and its queue, first match wins."""
+    beat_schedule: tuple[ScheduledEntry, ...] = ()
+    timezone: str | None = None
+    enable_utc: bool = True
+    visibility_timeout_seconds: float | None = None
+    """As in ``broker_transport_options``; None leaves it to the broker's transport."""
+    acks_late: bool = False
+    prefetch_multiplier: int = 4
+    sends_sent_events: bool = False
+    sends_task_events: bool = False
+    """``worker_send_task_events``; a worker started with ``-E`` sends them all the same."""
+    result_backend: str | None = None
+    """Only its kind, for instance ``redis``: the scheme of the URL."""
+    result_expires_seconds: float | None = 86400.0
+    """None if results never expire."""
+    task_time_limit_seconds: float | None = None
+    task_soft_time_limit_seconds: float | None = None
+
+
+class BeatEntry(NamedTuple):
+    """A scheduled entry that is to be sent at least once in *interval_seconds*."""
+
+    entry: str
+    task: str
+    interval_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +189,8 @@ class WorkerReport:
     scheduled: tuple[Request, ...] | None = None
     bindings: tuple[Binding, ...] | None = None
     registered: frozenset[str] | None = None
-    routing: Routing | None = None
+    conf: WorkerConf | None = None
+    has_rate_limits: bool = False
     revoked_ids: int | None = None
 
     @property
@@ -164,12 +201,30 @@ class WorkerReport:
         return frozenset(binding.queue for binding in self.bindings)
 
 
+class Head(NamedTuple):
+    """The message that one of a queue's lists will give next.
+
+    *place* is the list's, by priority; *eta_at* is seconds since the epoch.
+    """
+
+    place: int
+    task_id: str
+    eta_at: float | None = None
+    is_redelivered: bool = False
+    """It has been held by a worker and come back: when it was sent says nothing about its wait."""
+
+
 class QueueDepth(NamedTuple):
     """One queue in the broker; None is what this broker cannot tell."""
 
     ready: int
     unacked: int | None = None
     consumers: int | None = None
+    heads: tuple[Head, ...] = ()
+    head_sent_at: float | None = None
+    """The stamp that the oldest message itself carries, in seconds since the epoch."""
+    oldest_unacked_seconds: float | None = None
+    redelivery_risk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +233,8 @@ class QueueSample:
 
     depths: Mapping[str, QueueDepth]
     delayed: int | None = None
+    fetch_seconds: float = 0.0
+    """How long it took: what was sent meanwhile may be in it or not."""
 
 
 class BrokerInfo(NamedTuple):

@@ -8,10 +8,14 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from celeriac.model.admission import Admission
-from celeriac.model.facts import QueueDepth, QueueSample
+from celeriac.model.ages import HeadBook, SentAt, age_by_stamps
+from celeriac.model.facts import Moment, QueueDepth, QueueSample
+from celeriac.model.lines import Line
 from celeriac.model.snapshot import QueueView
 
 SERIES_PER_QUEUE = 8
+# After a longer pause between two samples nobody knows what was in the queues meanwhile.
+MAX_PAUSE_SECONDS = 30.0
 
 
 class Consumption(NamedTuple):
@@ -26,20 +30,64 @@ class Consumption(NamedTuple):
 class QueueBook:
     """The last sample of the queues, replaced whole by the next one."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, due_at: SentAt) -> None:
         self._admission = admission
+        self._heads = HeadBook(due_at)
+        self._ages: dict[str, float] = {}
+        self._waiting_since_mono: dict[str, float] = {}
         self._depths: Mapping[str, QueueDepth] = {}
         self._sampled_mono: float | None = None
         self._delayed: int | None = None
 
-    def replace(self, sample: QueueSample, in_use: AbstractSet[str], now_mono: float) -> None:
-        """Replace everything; every queue that is *in_use* keeps its label value."""
+    def replace(
+        self,
+        sample: QueueSample,
+        in_use: AbstractSet[str],
+        lines: Mapping[str, Line],
+        now: Moment,
+    ) -> None:
+        """Replace everything; every queue that is *in_use* keeps its label value.
+
+        *lines* tell who waits in queues that cannot be looked into.
+        """
         self._admission.keep_only(in_use)
+        self._note_waiting(sample.depths, now.mono)
         admitted: dict[str, QueueDepth] = {}
+        ages: dict[str, float] = {}
+        for queue, age in self._oldest(sample, lines, now).items():
+            shown = self._admission.admit(queue, now.mono)
+            ages[shown] = max(age, ages.get(shown, 0.0))
         for queue, depth in sorted(sample.depths.items()):
-            shown = self._admission.admit(queue, now_mono)
+            shown = self._admission.admit(queue, now.mono)
             admitted[shown] = _add(admitted.get(shown), depth)
-        self._depths, self._delayed, self._sampled_mono = admitted, sample.delayed, now_mono
+        self._depths, self._delayed, self._sampled_mono = admitted, sample.delayed, now.mono
+        self._ages = ages
+
+    def _oldest(
+        self, sample: QueueSample, lines: Mapping[str, Line], now: Moment
+    ) -> dict[str, float]:
+        """Return the age of each queue's oldest message where one is proven; 0 of an empty one."""
+        ages = self._heads.ages(sample.depths, now)
+        for queue, depth in sample.depths.items():
+            if depth.ready == 0:
+                ages[queue] = 0.0
+            elif queue not in ages:
+                age = age_by_stamps(depth, lines.get(queue), now)
+                if age is not None:
+                    ages[queue] = age
+        return ages
+
+    def _note_waiting(self, depths: Mapping[str, QueueDepth], now_mono: float) -> None:
+        is_first = self._sampled_mono is None or now_mono - self._sampled_mono > MAX_PAUSE_SECONDS
+        known = {} if is_first else self._waiting_since_mono
+        self._waiting_since_mono = {
+            queue: known.get(queue, now_mono) for queue, depth in depths.items() if depth.ready
+        }
+
+    def waiting(self, now_mono: float, seconds: float) -> set[str]:
+        """Return the queues that had messages in every sample for that long."""
+        since = self._waiting_since_mono.items()
+        return {queue for queue, since_mono in since if now_mono - since_mono >= seconds}
 
     def delayed(self, now_mono: float, max_age_seconds: float) -> int | None:
         return self._delayed if self._is_fresh(now_mono, max_age_seconds) else None
@@ -57,6 +105,7 @@ class QueueBook:
                 consumers=_consumers(depths.get(name), shown.workers(name)),
                 workers=shown.workers(name),
                 processes=shown.processes(name),
+                oldest_age_seconds=self._ages.get(name) if name in depths else None,
             )
             for name in sorted(depths.keys() | shown.names)
         ]
@@ -73,7 +122,13 @@ def _add(one: QueueDepth | None, other: QueueDepth) -> QueueDepth:
         one.ready + other.ready,
         _sum(one.unacked, other.unacked),
         _sum(one.consumers, other.consumers),
+        oldest_unacked_seconds=_max(one.oldest_unacked_seconds, other.oldest_unacked_seconds),
+        redelivery_risk=_sum(one.redelivery_risk, other.redelivery_risk),
     )
+
+
+def _max(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else max(one, other)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:

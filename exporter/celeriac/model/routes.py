@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
-from celeriac.model.facts import Binding, Routing, WorkerReport
+from celeriac.model.facts import Binding, WorkerConf, WorkerReport
 
 # RabbitMQ's native delayed delivery puts 28 binary levels in front of the routing key
 # (kombu.transport.native_delayed_delivery).
@@ -54,6 +55,11 @@ def _without_delay(routing_key: str) -> str:
     return routing_key.split(".", DELAY_LEVELS)[-1]
 
 
+class _Routing(NamedTuple):
+    default_queue: str
+    routes: tuple[tuple[str, str], ...]
+
+
 def births(reports: Iterable[WorkerReport]) -> Iterator[tuple[str, str]]:
     """Yield the (task, queue) pairs whose counters can be born before the first event.
 
@@ -61,14 +67,18 @@ def births(reports: Iterable[WorkerReport]) -> Iterator[tuple[str, str]]:
     task that is routed past a worker is left to those that consume its queue. Most workers are
     alike: each kind of them is looked at once.
     """
-    kinds = {(report.registered, report.queues, report.routing) for report in reports}
+    kinds = {(report.registered, report.queues, _routing(report.conf)) for report in reports}
     for registered, queues, routing in kinds:
         if registered and queues:
-            yield from _births(registered, queues, routing or Routing(""))
+            yield from _births(registered, queues, routing)
+
+
+def _routing(conf: WorkerConf | None) -> _Routing:
+    return _Routing(conf.default_queue, conf.routes) if conf else _Routing("", ())
 
 
 def _births(
-    registered: frozenset[str], queues: frozenset[str], routing: Routing
+    registered: frozenset[str], queues: frozenset[str], routing: _Routing
 ) -> Iterator[tuple[str, str]]:
     likely = routing.default_queue if routing.default_queue in queues else _only(queues)
     for task in registered:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from celeriac.model.beat import BeatView
 from celeriac.model.facts import BrokerInfo, QueueDepth
+from celeriac.model.own_counts import OwnCountsView
 from celeriac.model.sources import SourceView
 from celeriac.model.tallies import TallyView
 from celeriac.model.worker import WorkerView
@@ -20,6 +22,7 @@ class QueueView(NamedTuple):
     consumers: int | None
     workers: int | None
     processes: int | None
+    oldest_age_seconds: float | None
 
 
 class OldestActive(NamedTuple):
@@ -34,14 +37,11 @@ class OldestActive(NamedTuple):
 class ExporterView:
     """What the exporter counts about itself."""
 
-    events_received: Mapping[str, int]
-    events_rejected: Mapping[str, int]
-    replies_rejected: Mapping[str, int]
+    counts: OwnCountsView
     events_unmatched: int
-    event_lag_seconds: float | None
+    events_missed: int
     tracked_tasks: int
     label_overflows: Mapping[str, int]
-    workers_unanswered: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Snapshot:
     workers: Sequence[WorkerView]
     queues: Sequence[QueueView]
     oldest_active: Sequence[OldestActive]
+    beat: Sequence[BeatView]
     sources: Sequence[SourceView]
     exporter: ExporterView
     is_broker_up: bool

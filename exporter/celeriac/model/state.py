@@ -6,35 +6,36 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 
+from celeriac.model.active import oldest_active
 from celeriac.model.admission import OVERFLOW, Admission, Limits, SeriesBudget
+from celeriac.model.beat import BeatBook
 from celeriac.model.facts import (
-    EVENT_REFUSALS,
-    REPLY_REFUSALS,
-    TASK_EVENT_TYPES,
     UNKNOWN_QUEUE,
-    WORKER_EVENT_TYPES,
+    BeatEntry,
     BrokerInfo,
     Moment,
     QueueSample,
     Stats,
     TaskEventLike,
+    WorkerConf,
     WorkerEventLike,
     WorkerReport,
 )
 from celeriac.model.ledger import TaskLedger
+from celeriac.model.lines import Line
+from celeriac.model.own_counts import OwnCounts
 from celeriac.model.queues import SERIES_PER_QUEUE, Consumption, QueueBook
 from celeriac.model.routes import RouteMap, births
-from celeriac.model.snapshot import ExporterView, OldestActive, Snapshot
+from celeriac.model.snapshot import ExporterView, Snapshot
 from celeriac.model.sources import SourceView, source_logs
+from celeriac.model.stalls import STALLED_AFTER_SECONDS
 from celeriac.model.tallies import Buckets
 from celeriac.model.tally_table import SERIES_PER_TASK, TallyTable
 from celeriac.model.workers import Patience, WorkerBook
 
 # A gauge keeps its last value for this many intervals of its source, then it disappears.
 INTERVALS_UNTIL_STALE = 3.0
-_TYPE = attrgetter("type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class StateOptions:
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
     intervals: Intervals = field(default_factory=Intervals)
-    sources: tuple[str, ...] = ("events", "workers", "queues")
+    sources: tuple[str, ...] = ("events", "workers", "queues", "beat")
     expected_workers: int | None = None
     counts_processed_by_task: bool = False
 
@@ -79,15 +80,12 @@ class ClusterState:
         )
         self._workers = WorkerBook(options.patience, limits.workers, self._budget, self._overflows)
         self._ledger = TaskLedger(self._table, limits, self._workers)
-        self._queues = QueueBook(self._queue_names)
+        self._queues = QueueBook(self._queue_names, self._ledger.waiting_since)
+        self._beat = BeatBook(limits.beat_entries, self._budget, self._overflows)
         self._sources = source_logs(options.sources)
-        self._received = _zeros(TASK_EVENT_TYPES + WORKER_EVENT_TYPES)
-        self._rejected = _zeros(EVENT_REFUSALS)
-        self._replies_rejected = _zeros(REPLY_REFUSALS)
-        self._event_lag_seconds: float | None = None
+        self._own = OwnCounts()
         self._is_broker_up = False
         self._broker: BrokerInfo | None = None
-        self._unanswered: int | None = None
         self._workers_sampled_mono: float | None = None
 
     # -- written by the sources ----------------------------------------------------------
@@ -97,23 +95,22 @@ class ClusterState:
         if not events:
             return
         with self._lock:
-            self._received.update(map(_TYPE, events))
+            self._own.take_task_events(events, now)
             self._ledger.record(events, now.mono)
-            self._event_lag_seconds = max(0.0, now.wall - events[-1].timestamp)
 
     def apply_worker_event(self, event: WorkerEventLike, now: Moment) -> bool:
         """Take a worker's greeting, heartbeat or goodbye; return whether it is new or back."""
         with self._lock:
-            self._received[event.type] += 1
+            self._own.take_worker_event(event.type, now)
             return self._workers.hear(event, now)
 
     def reject_events(self, reasons: Iterable[str]) -> None:
         with self._lock:
-            self._rejected.update(reasons)
+            self._own.reject_events(reasons)
 
     def reject_replies(self, reasons: Iterable[str]) -> None:
         with self._lock:
-            self._replies_rejected.update(reasons)
+            self._own.reject_replies(reasons)
 
     def replace_workers(
         self, reports: Sequence[WorkerReport], unanswered: int, now: Moment
@@ -121,11 +118,11 @@ class ClusterState:
         """Take one sample of the workers; *unanswered* of those asked said nothing."""
         with self._lock:
             self._workers.take_reports(reports, now)
-            self._unanswered = unanswered
+            self._own.workers_unanswered = unanswered
             self._workers_sampled_mono = now.mono
             current = self._workers.reports()
             self._ledger.attribution.routes = RouteMap(current)
-            self._table.living_tasks = frozenset().union(*map(_tasks_in, current))
+            self._table.living_tasks = self._beat.tasks.union(*map(_tasks_in, current))
             for task, queue in births(reports):
                 self._table.tally(task, queue, now.mono)
             for report in reports:
@@ -153,7 +150,28 @@ class ClusterState:
         with self._lock:
             living = frozenset(sample.depths).union(self._workers.consumption().workers)
             self._table.living_queues = living
-            self._queues.replace(sample, living | self._table.queue_names(), now.mono)
+            in_use = living | self._table.queue_names()
+            self._queues.replace(sample, in_use, self._lines(sample, now), now)
+
+    def _lines(self, sample: QueueSample, now: Moment) -> dict[str, Line]:
+        """Return who waits in each queue, as far as every receipt of a message was heard."""
+        lines = self._table.lines
+        for queue, depth in sample.depths.items():
+            if depth.ready == 0 and queue in lines:
+                lines[queue].empty(now.wall - sample.fetch_seconds)
+        unheard = self._workers.unheard_queues()
+        for queue, line in lines.items():
+            if unheard is None or queue in unheard:
+                line.forget()
+        return lines
+
+    def replace_beat(self, entries: Iterable[BeatEntry], now: Moment) -> None:
+        """Take one sample of the schedule; what is not in it is gone."""
+        with self._lock:
+            self._beat.note(self._table.announced(self._beat.tasks), now)
+            self._beat.replace(entries, now)
+            for task in self._beat.tasks:
+                self._task_names.admit(task, now.mono)
 
     def set_broker(self, *, is_up: bool, info: BrokerInfo | None = None) -> None:
         """Say whether the broker answers, and which one it is when that is known."""
@@ -161,14 +179,19 @@ class ClusterState:
             self._is_broker_up = is_up
             self._broker = info or self._broker
 
-    def listening(self, now: Moment) -> None:
-        """Events can arrive from now on."""
+    def listening(self, now: Moment, *, has_kept_events: bool = False) -> None:
+        """Events can arrive from now on; with *has_kept_events*, also those published before."""
         with self._lock:
+            self._own.subscribe(now, has_kept_events=has_kept_events)
             self._workers.listen(now)
+            if not has_kept_events:
+                for line in self._table.lines.values():
+                    line.forget()
 
-    def not_listening(self) -> None:
+    def not_listening(self, now: Moment) -> None:
         """Events cannot arrive."""
         with self._lock:
+            self._own.unsubscribe(now)
             self._workers.listen_no_more()
 
     def pass_time(self, now: Moment) -> None:
@@ -204,6 +227,11 @@ class ClusterState:
         with self._lock:
             return self._workers.reports()
 
+    def worker_confs(self, since_mono: float) -> list[WorkerConf]:
+        """Return each configuration once, of workers that have answered since then, up or down."""
+        with self._lock:
+            return self._workers.confs(since_mono)
+
     def queues_with_tasks(self) -> set[str]:
         """Return every queue that tasks have been counted on."""
         with self._lock:
@@ -220,7 +248,8 @@ class ClusterState:
         queues_max_age = INTERVALS_UNTIL_STALE * self._options.intervals.queues
         with self._lock:
             self._pass_time(now)
-            workers = self._workers.views(now, workers_max_age)
+            waiting = self._queues.waiting(now.mono, STALLED_AFTER_SECONDS)
+            workers = self._workers.views(now, workers_max_age, waiting)
             reports = [worker.report for worker in workers if worker.report is not None]
             return Snapshot(
                 tallies=self._table.views(mark_shown=is_whole_page),
@@ -228,7 +257,10 @@ class ClusterState:
                 queues=self._queues.views(
                     self._consumption(now.mono, workers_max_age), now.mono, queues_max_age
                 ),
-                oldest_active=self._oldest_active(reports),
+                oldest_active=oldest_active(reports, self._task_names, self._budget.room),
+                beat=self._beat.views(
+                    self._table.announced(self._beat.tasks), self._task_names, now
+                ),
                 sources=[log.view(now) for log in self._sources.values()],
                 exporter=self._exporter_view(),
                 is_broker_up=self._is_broker_up,
@@ -240,17 +272,6 @@ class ClusterState:
                 workers_restarted=self._workers.restarts,
             )
 
-    def _oldest_active(self, reports: Iterable[WorkerReport]) -> list[OldestActive]:
-        """Return the longest-running active task per task and worker, as far as there is room."""
-        oldest: dict[tuple[str, str], float] = {}
-        for report in reports:
-            for request in report.active or ():
-                if request.started_at is not None:
-                    key = (self._task_names.shown(request.task), report.worker)
-                    oldest[key] = min(request.started_at, oldest.get(key, request.started_at))
-        shown = list(oldest.items())[: self._budget.room]
-        return [OldestActive(task, worker, at) for (task, worker), at in shown]
-
     def _consumption(self, now_mono: float, max_age_seconds: float) -> Consumption | None:
         sampled = self._workers_sampled_mono
         if sampled is None or now_mono - sampled > max_age_seconds:
@@ -259,14 +280,11 @@ class ClusterState:
 
     def _exporter_view(self) -> ExporterView:
         return ExporterView(
-            events_received=self._received.copy(),
-            events_rejected=self._rejected.copy(),
-            replies_rejected=self._replies_rejected.copy(),
+            counts=self._own.view(),
             events_unmatched=self._ledger.unmatched,
-            event_lag_seconds=self._event_lag_seconds,
+            events_missed=self._workers.missed,
             tracked_tasks=self._ledger.tracked,
             label_overflows=self._overflows.copy(),
-            workers_unanswered=self._unanswered,
         )
 
 
@@ -274,7 +292,3 @@ def _tasks_in(report: WorkerReport) -> set[str]:
     """Return every task that *report* names: registered, running, or run before."""
     named = set(report.registered or ()).union(request.task for request in report.active or ())
     return named.union(report.stats.processed_by_task if report.stats else ())
-
-
-def _zeros(names: Iterable[str]) -> Counter[str]:
-    return Counter(dict.fromkeys(names, 0))

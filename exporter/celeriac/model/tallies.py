@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from celeriac.model.admission import OVERFLOW
 from celeriac.model.histogram import Histogram, HistogramView
+from celeriac.model.lines import Line
 
 
 class Outcome(IntEnum):
@@ -76,22 +77,26 @@ class TaskTally:
         "is_gone",
         "is_shown",
         "key",
+        "last_announced_at",
         "last_event_mono",
         "last_failed_at",
         "last_succeeded_at",
         "last_view",
+        "line",
         "prefetch_wait",
         "queue_wait",
         "runtime",
     )
 
-    def __init__(self, task: str, queue: str) -> None:
+    def __init__(self, task: str, queue: str, line: Line | None = None) -> None:
         self.key = (task, queue)
+        self.line = line or Line()
         self.counts = [0] * COUNTS_PER_TALLY
         self.exceptions: dict[str, int] = {}
         self.runtime: Histogram | None = None
         self.queue_wait: Histogram | None = None
         self.prefetch_wait: Histogram | None = None
+        self.last_announced_at: float | None = None
         self.last_succeeded_at: float | None = None
         self.last_failed_at: float | None = None
         self.last_event_mono = 0.0

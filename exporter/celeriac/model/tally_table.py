@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 
 from celeriac.model.admission import OVERFLOW, Admission, SeriesBudget
 from celeriac.model.histogram import Histogram
+from celeriac.model.lines import Line
 from celeriac.model.tallies import (
     SERIES_PER_HISTOGRAM_BESIDE_BOUNDS,
     SERIES_PER_TALLY,
@@ -37,6 +38,8 @@ class TallyTable:
         self._exceptions = exceptions
         self._budget = budget
         self.tallies: dict[tuple[str, str], TaskTally] = {}
+        self.lines: dict[str, Line] = {}
+        """Who waits in each queue that a tally is kept for."""
         self._overflow = TaskTally(OVERFLOW, OVERFLOW)
         self.living_tasks: AbstractSet[str] | None = None
         self.living_queues: AbstractSet[str] | None = None
@@ -55,7 +58,8 @@ class TallyTable:
         if key == (OVERFLOW, OVERFLOW) or not self._budget.take(SERIES_PER_TALLY, now_mono):
             self.tallies[OVERFLOW, OVERFLOW] = self._overflow
             return self._overflow
-        tally = self.tallies[key] = TaskTally(*key)
+        line = self.lines.setdefault(key[1], Line())
+        tally = self.tallies[key] = TaskTally(*key, line)
         tally.last_event_mono = now_mono
         return tally
 
@@ -84,6 +88,15 @@ class TallyTable:
         """Return every queue that a tally is kept for."""
         return {queue for _, queue in self.tallies}
 
+    def announced(self, tasks: AbstractSet[str]) -> dict[str, float]:
+        """Return when each of *tasks* was last sent or received, as its sender stamped it."""
+        latest: dict[str, float] = {}
+        for (task, _), tally in self.tallies.items():
+            at = tally.last_announced_at
+            if at is not None and task in tasks:
+                latest[task] = max(at, latest.get(task, at))
+        return latest
+
     def views(self, *, mark_shown: bool) -> list[TallyView]:
         """Return a copy of all tallies; *mark_shown* when it goes onto a whole page."""
         views = [tally.view() for tally in self.tallies.values()]
@@ -99,8 +112,10 @@ class TallyTable:
             tally = self.tallies.pop(key)
             tally.is_gone = True
             self._budget.give_back(tally.series)
+        queues = self.queue_names()
+        self.lines = {queue: line for queue, line in self.lines.items() if queue in queues}
         self._tasks.keep_only({task for task, _ in self.tallies} | (self.living_tasks or set()))
-        self._queues.keep_only(self.queue_names() | (self.living_queues or set()))
+        self._queues.keep_only(queues | (self.living_queues or set()))
 
     def _is_gone(self, tally: TaskTally, now_mono: float) -> bool:
         if OVERFLOW in (tally.task, tally.queue):

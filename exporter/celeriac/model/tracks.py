@@ -29,6 +29,10 @@ class Tracks:
     def __len__(self) -> int:
         return len(self.young) + len(self._old) + len(self._ended) + len(self._old_ended)
 
+    def peek(self, task_id: str) -> Track | None:
+        """Return what is remembered of a task id that has not ended."""
+        return self.young.get(task_id) or self._old.get(task_id)
+
     def find(self, task_id: str) -> Track:
         """Return the track of *task_id*, a new one if nothing is remembered."""
         track = self.young.get(task_id) or self._old.get(task_id)

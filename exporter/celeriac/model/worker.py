@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
+from celeriac.model.clock_skew import ClockSkew
 from celeriac.model.cumulative import INCARNATIONS_REMEMBERED, Cumulative
-from celeriac.model.event_switch import TaskEventsSwitch
 from celeriac.model.facts import Moment, Stats, WorkerEventLike, WorkerReport
+from celeriac.model.stalls import Idleness, is_stalled
+from celeriac.model.starts import Starts
 
 OUTCOMES = ("succeeded", "failed", "rejected", "revoked")
 DEFAULT_HEARTBEAT_SECONDS = 2.0
@@ -36,6 +39,8 @@ class WorkerView:
     processed_by_task: Mapping[str, float]
     cpu_seconds: Mapping[str, float]
     events_enabled: bool | None
+    is_stalled: bool | None
+    clock_skew_seconds: float | None
     report: WorkerReport | None
 
     @property
@@ -46,7 +51,7 @@ class WorkerView:
 class Worker:
     """A node by name, over all its incarnations."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_switched_on_here: bool = False) -> None:
         self.name = name
         self.heard_mono = NEVER
         self.first_seen_mono = NEVER
@@ -56,7 +61,7 @@ class Worker:
         self.freq_seconds = DEFAULT_HEARTBEAT_SECONDS
         self.report: WorkerReport | None = None
         self.report_mono = NEVER
-        self.started = 0
+        self.starts = Starts(is_switched_on_here=is_switched_on_here)
         self.finished = Counter(dict.fromkeys(OUTCOMES, 0))
         self.processed_by_task: dict[str, Cumulative] = {}
         self._pids: dict[int, None] = {}
@@ -64,11 +69,12 @@ class Worker:
         self._started_mono: float | None = None
         self._started_at: float | None = None
         self._last_heartbeat_at: float | None = None
+        self._clock_skew = ClockSkew()
         self._version: str | None = None
         self._active: int | None = None
+        self.idleness = Idleness()
         self._load1: float | None = None
         self._processed = Cumulative()
-        self._task_events = TaskEventsSwitch()
         self._cpu = {"user": Cumulative(), "system": Cumulative()}
 
     @property
@@ -102,29 +108,26 @@ class Worker:
         """Take a goodbye."""
         self.down_since_mono, self.has_left = now.mono, True
 
-    def forget_baseline(self) -> None:
-        """Events may have been missed: growth up to the next heartbeat proves nothing."""
-        self._task_events.forget_baseline()
-
     def take_heartbeat(self, event: WorkerEventLike, now: Moment) -> bool:
         """Take what a heartbeat carries; return whether it shows a restart."""
         self.sends_heartbeats = True
         self._last_heartbeat_at = now.wall
+        self._clock_skew.note(event.timestamp, now.wall)
         if event.freq is not None and event.freq > 0:
             self.freq_seconds = min(max(event.freq, MIN_HEARTBEAT_SECONDS), MAX_HEARTBEAT_SECONDS)
         if event.active is not None:
             self._active = event.active
         self._load1 = _first_number(event.loadavg)
         self._version = event.sw_ver or self._version
+        is_free = event.active is not None and event.active < self.pool_processes
+        self.idleness.note(event.pid, event.processed, now.mono, is_free=is_free)
         if event.pid is None:
             return False
         is_restart = self._note_pid(event.pid)
-        if event.processed is not None:
-            self._task_events.note_processed(event.processed, self.started)
-            if self._processed.note(event.pid, event.processed):
-                # Unless its answer to ``stats`` has already shown this restart.
-                is_restart = is_restart or not self._is_restart_counted
-                self._is_restart_counted = False
+        if event.processed is not None and self._processed.note(event.pid, event.processed):
+            # Unless its answer to ``stats`` has already shown this restart.
+            is_restart = is_restart or not self._is_restart_counted
+            self._is_restart_counted = False
         if is_restart:
             self._started_mono = None
         return is_restart
@@ -168,7 +171,15 @@ class Worker:
                 del self._pids[next(iter(self._pids))]
         return is_restart
 
-    def view(self, *, is_current: bool, with_report: bool) -> WorkerView:
+    def is_stalled(self, waiting_queues: AbstractSet[str], now_mono: float) -> bool | None:
+        """Return whether it does nothing although it could; see ``stalls``."""
+        if not self.sends_heartbeats or self.report is None:
+            return None
+        return is_stalled(self.report, self.idleness.seconds(now_mono), waiting_queues)
+
+    def view(
+        self, *, is_current: bool, with_report: bool, is_stalled: bool | None = None
+    ) -> WorkerView:
         """Return a copy; without *is_current* nobody knows whether it is up."""
         is_up = self.is_up and is_current
         return WorkerView(
@@ -183,7 +194,9 @@ class Worker:
             finished=self.finished.copy(),
             processed_by_task=_totals(self.processed_by_task),
             cpu_seconds=_totals(self._cpu),
-            events_enabled=self._task_events.is_on if is_up else None,
+            events_enabled=self.starts.are_announced if is_up else None,
+            clock_skew_seconds=self._clock_skew.seconds if is_up else None,
+            is_stalled=is_stalled if with_report and is_up else None,
             report=self.report if with_report and is_up else None,
         )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from celeriac.model.admission import OVERFLOW, SeriesBudget
 from celeriac.model.cumulative import Cumulative
-from celeriac.model.facts import Moment, WorkerEventLike, WorkerReport
+from celeriac.model.facts import Moment, Stats, WorkerConf, WorkerEventLike, WorkerReport
 from celeriac.model.queues import Consumption
 from celeriac.model.worker import Worker, WorkerView
 
@@ -20,6 +21,9 @@ SOLO_PATIENCE_SECONDS = 300.0
 GRACE_AFTER_OUTAGE_SECONDS = 30.0
 # The most that one worker takes beside its tasks: gauges, outcomes, CPU modes.
 SERIES_PER_WORKER = 22
+MAX_EARLY_STARTS = 1000
+# ``uptime`` is in whole seconds, and its answer has travelled.
+UPTIME_TOLERANCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Patience:
     reply_timeout_seconds: float = 30.0
     """For a worker without heartbeats: how long an answer to ``inspect`` is good for."""
     retention_seconds: float = 3600.0
+    switches_events_on: bool = False
+    """Whether the exporter itself switches task events on at workers that have them off."""
 
 
 class WorkerBook:
@@ -48,15 +54,21 @@ class WorkerBook:
         self._overflow = Worker(OVERFLOW)
         self._listening_since_mono: float | None = None
         self._outage_ended_mono = float("-inf")
+        self._first_listening_mono = float("inf")
+        # Starts of a process of which no heartbeat has come yet, by name and process id.
+        self._early_starts: Counter[tuple[str, int | None]] = Counter()
         self.lost = 0
         self.restarts = 0
+        self.missed = 0
         budget.reclaims.append(self._give_way)
 
     def listen(self, now: Moment) -> None:
         """Heartbeats can arrive from now on."""
         self._outage_ended_mono = self._listening_since_mono = now.mono
+        self._first_listening_mono = min(self._first_listening_mono, now.mono)
         for worker in self.by_name.values():
-            worker.forget_baseline()
+            worker.starts.forget_baseline()
+            worker.idleness.forget()
 
     def listen_no_more(self) -> None:
         """Heartbeats cannot arrive: from now on silence says nothing about a worker."""
@@ -65,13 +77,27 @@ class WorkerBook:
     def hear(self, event: WorkerEventLike, now: Moment) -> bool:
         """Take a greeting, heartbeat or goodbye; return whether its worker is new or back."""
         if event.type == "worker-offline":
-            self._say_goodbye(event.hostname, now)
+            self._say_goodbye(event, now)
             return False
         worker = self._known_or_new(event.hostname, now)
         if worker is None:
             return False
         self.restarts += worker.take_heartbeat(event, now)
+        self._meter(worker, event)
         return worker.live(now)
+
+    def note_start(self, name: str, pid: int | None, at: float) -> None:
+        """Take a ``task-started`` of worker *name*, stamped *at*; this runs for each of them."""
+        worker = self.by_name.get(name)
+        meter = worker.starts.by_pid.get(pid) if worker is not None else None
+        if meter is not None:
+            meter.start(at)
+        elif len(self._early_starts) < MAX_EARLY_STARTS:
+            self._early_starts[name, pid] += 1
+
+    def _meter(self, worker: Worker, event: WorkerEventLike) -> None:
+        early = self._early_starts.pop((worker.name, event.pid), 0)
+        self.missed += worker.starts.take_heartbeat(event, early)
 
     def take_reports(self, reports: Iterable[WorkerReport], now: Moment) -> None:
         """Take each worker's answers to ``inspect``; what one left out is unknown again."""
@@ -79,6 +105,13 @@ class WorkerBook:
             worker = self._known_or_new(report.worker, now)
             if worker is not None:
                 self.restarts += worker.take_report(report, now)
+                self._take_origin(worker, report.stats, now)
+
+    def _take_origin(self, worker: Worker, stats: Stats | None, now: Moment) -> None:
+        if stats is not None:
+            born_mono = now.mono - stats.uptime_seconds - UPTIME_TOLERANCE_SECONDS
+            is_born_here = born_mono > self._first_listening_mono
+            worker.starts.take_stats(stats.pid, stats.pool, is_born_here=is_born_here)
 
     def count_processed(
         self, name: str, pid: int, by_task: Mapping[str, int], now_mono: float
@@ -106,6 +139,8 @@ class WorkerBook:
                 self.lost += worker.sends_heartbeats
             elif now.mono - self._gone_since(worker) > self._patience.retention_seconds:
                 self._drop(worker)
+            elif worker.has_left and self._is_over(worker, now.mono):
+                self.missed += worker.starts.conclude()
 
     def up(self) -> list[str]:
         """Return the names of the workers that are up."""
@@ -114,6 +149,12 @@ class WorkerBook:
     def reports(self) -> list[WorkerReport]:
         """Return the last answers of every worker that is up."""
         return [w.report for w in self.by_name.values() if w.is_up and w.report is not None]
+
+    def confs(self, since_mono: float) -> list[WorkerConf]:
+        """Return each configuration once, of workers that have answered since then, up or down."""
+        reports = [w.report for w in self.by_name.values() if w.report_mono >= since_mono]
+        confs = (report.conf for report in reports if report is not None)
+        return list(dict.fromkeys(conf for conf in confs if conf is not None))
 
     def consumption(self) -> Consumption:
         """Return which queues are consumed, by the last answers of every worker that is up."""
@@ -130,7 +171,19 @@ class WorkerBook:
                 consumption.processes[queue] += slots
         return consumption
 
-    def views(self, now: Moment, max_age_seconds: float) -> list[WorkerView]:
+    def unheard_queues(self) -> set[str] | None:
+        """Return the queues of workers not known to send task events, None if it may be any."""
+        queues: set[str] = set()
+        for worker in self.by_name.values():
+            if worker.is_up and not worker.starts.are_announced:
+                if worker.report is None or worker.report.queues is None:
+                    return None
+                queues |= worker.report.queues
+        return queues
+
+    def views(
+        self, now: Moment, max_age_seconds: float, waiting_queues: AbstractSet[str]
+    ) -> list[WorkerView]:
         """Return all workers; what is older than *max_age_seconds* is left out."""
         workers = list(self.by_name.values())
         if self._overflow.finished.total():
@@ -139,6 +192,7 @@ class WorkerBook:
             worker.view(
                 is_current=self._is_current(worker, now.mono, max_age_seconds),
                 with_report=now.mono - worker.report_mono <= max_age_seconds,
+                is_stalled=worker.is_stalled(waiting_queues, now.mono),
             )
             for worker in workers
         ]
@@ -149,10 +203,15 @@ class WorkerBook:
             return True
         return now_mono - worker.heard_mono <= max_age_seconds
 
-    def _say_goodbye(self, name: str, now: Moment) -> None:
-        worker = self.by_name.get(name)
+    def _say_goodbye(self, event: WorkerEventLike, now: Moment) -> None:
+        worker = self.by_name.get(event.hostname)
         if worker is not None and worker.is_up:
+            self._meter(worker, event)
             worker.leave(now)
+
+    def _is_over(self, worker: Worker, now_mono: float) -> bool:
+        """Return whether nothing can be on its way any more from a worker that has left."""
+        return now_mono - self._gone_since(worker) > 2 * worker.freq_seconds
 
     def _is_silent(self, worker: Worker, now_mono: float) -> bool:
         if not worker.sends_heartbeats:
@@ -192,7 +251,8 @@ class WorkerBook:
             self._give_way(SERIES_PER_WORKER, now_mono)
         if not self._budget.take(SERIES_PER_WORKER, now_mono):
             return None
-        worker = self.by_name[name] = Worker(name)
+        worker = Worker(name, is_switched_on_here=self._patience.switches_events_on)
+        self.by_name[name] = worker
         worker.first_seen_mono = now_mono
         return worker
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from celeriac.brokers.contract import Queues
 from celeriac.clock import Clock
 from celeriac.errors import BrokerError
-from celeriac.model.facts import BrokerInfo
+from celeriac.model.facts import BrokerInfo, WorkerReport
 from celeriac.model.state import ClusterState
 from celeriac.sources.observation import Observation
 
@@ -46,13 +48,20 @@ class QueuesSource:
     def _sample(self) -> None:
         if self._info is None:
             self._info = self._queues.fetch_info()
-        sample = self._queues.fetch(sorted(self._names()))
+        reports = self._state.worker_reports()
+        sample = self._queues.fetch(sorted(self._names(reports)), _visibility_timeout(reports))
         self._state.replace_queues(sample, self._clock())
         self._state.set_broker(is_up=True, info=self._info)
 
-    def _names(self) -> set[str]:
-        consumed = (report.queues or frozenset() for report in self._state.worker_reports())
+    def _names(self, reports: Iterable[WorkerReport]) -> set[str]:
+        consumed = (report.queues or frozenset() for report in reports)
         discovered = self._queues.discover()
         if discovered is None:
             discovered = self._state.queues_with_tasks()
         return set(self._always).union(discovered, *consumed)
+
+
+def _visibility_timeout(reports: Iterable[WorkerReport]) -> float | None:
+    """Return the shortest that any worker is configured with: it is the one that acts first."""
+    told = (report.conf.visibility_timeout_seconds for report in reports if report.conf)
+    return min((seconds for seconds in told if seconds), default=None)

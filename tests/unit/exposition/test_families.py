@@ -46,13 +46,20 @@ gauge      celery_worker_load1                                     worker
 counter    celery_worker_lost_total
 counter    celery_worker_restarts_total
 gauge      celery_worker_events_enabled                            worker
+gauge      celery_worker_clock_skew_seconds                        worker
+gauge      celery_worker_stalled                                   worker
 gauge      celery_queue_length                                     queue
 gauge      celery_queue_unacked                                    queue
 gauge      celery_queue_consumers                                  queue
 gauge      celery_queue_processes                                  queue
+gauge      celery_queue_oldest_message_age_seconds                 queue
+gauge      celery_queue_oldest_unacked_age_seconds                 queue
+gauge      celery_queue_redelivery_risk                            queue
 gauge      celery_queue_delayed
 gauge      celery_broker_up
 gauge      celery_broker_info                                      transport version
+gauge      celery_beat_entry_interval_seconds                      entry task
+gauge      celery_beat_entry_last_seen_timestamp_seconds           entry task
 gauge      celery_exporter_build_info                              version celery_version
 gauge      celery_exporter_sample_success                          source
 gauge      celery_exporter_sample_duration_seconds                 source
@@ -60,6 +67,9 @@ gauge      celery_exporter_source_last_success_timestamp_seconds   source
 counter    celery_exporter_events_received_total                   type
 counter    celery_exporter_events_rejected_total                   reason
 counter    celery_exporter_events_unmatched_total
+counter    celery_exporter_events_missed_total
+counter    celery_exporter_event_gap_seconds_total
+gauge      celery_exporter_last_event_gap_timestamp_seconds
 gauge      celery_exporter_event_lag_seconds
 counter    celery_exporter_reconnects_total                        source
 gauge      celery_exporter_tracked_tasks

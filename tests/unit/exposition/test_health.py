@@ -83,6 +83,12 @@ def test_a_broker_that_refuses_is_the_reason_from_the_start(
     assert told(health.ready(REQUEST)) == (503, "auth")
 
 
+def test_a_schedule_that_is_not_known_makes_nobody_wait(cluster: Cluster, health: Health) -> None:
+    succeed(cluster, *SOURCES)
+    cluster.state.fail("beat", "broker")
+    assert told(health.ready(REQUEST)) == (200, "ready")
+
+
 def test_who_stops_is_not_ready(cluster: Cluster, health: Health) -> None:
     succeed(cluster, *SOURCES)
     health.is_stopping = True
@@ -105,6 +111,7 @@ def test_the_health_of_each_source_has_its_age(cluster: Cluster, health: Health)
             "events": {**fine, "reconnects": 1},
             "workers": fine,
             "queues": {**fine, "successful": False, "reason": "auth"},
+            "beat": {**fine, "successful": False, "reason": "starting", "age_seconds": None},
         },
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cluster import TASK, WORKER, Cluster, bindings, report, running
 
-from celeriac.model.facts import Binding, Request, Routing, WorkerReport
+from celeriac.model.facts import Binding, Request, WorkerConf, WorkerReport
 from celeriac.model.routes import RouteMap, births
 
 DELAY_BITS = ".".join("0" * 28)
@@ -191,12 +191,10 @@ def test_a_queue_with_two_bindings_is_still_one_queue() -> None:
 # -- births ahead of the first event ------------------------------------------------------------
 
 
-def born(*queues: str, routing: Routing | None = None) -> set[tuple[str, str]]:
+def born(*queues: str, conf: WorkerConf | None = None) -> set[tuple[str, str]]:
     tasks = frozenset({"app.add", "app.mail.send"})
     return set(
-        births(
-            [WorkerReport(WORKER, bindings=bindings(*queues), registered=tasks, routing=routing)]
-        )
+        births([WorkerReport(WORKER, bindings=bindings(*queues), registered=tasks, conf=conf)])
     )
 
 
@@ -205,24 +203,24 @@ def test_the_tasks_of_a_worker_with_one_queue_are_born_there() -> None:
 
 
 def test_the_tasks_of_a_worker_with_several_queues_are_born_by_its_routes() -> None:
-    routing = Routing("celery", (("app.mail.*", "mail"), ("app.*", "elsewhere")))
-    assert born("mail", "celery", routing=routing) == {("app.mail.send", "mail")}
+    conf = WorkerConf("celery", (("app.mail.*", "mail"), ("app.*", "elsewhere")))
+    assert born("mail", "celery", conf=conf) == {("app.mail.send", "mail")}
 
 
 def test_a_task_without_route_is_born_on_the_default_queue() -> None:
-    assert born("mail", "celery", routing=Routing("celery")) == {
+    assert born("mail", "celery", conf=WorkerConf("celery")) == {
         ("app.add", "celery"),
         ("app.mail.send", "celery"),
     }
 
 
 def test_the_first_route_that_matches_wins() -> None:
-    routing = Routing("celery", (("app.*", "celery"), ("app.mail.*", "mail")))
-    assert ("app.mail.send", "celery") in born("mail", "celery", routing=routing)
+    conf = WorkerConf("celery", (("app.*", "celery"), ("app.mail.*", "mail")))
+    assert ("app.mail.send", "celery") in born("mail", "celery", conf=conf)
 
 
 def test_nothing_is_born_where_the_worker_does_not_consume() -> None:
-    assert born("mail", "other", routing=Routing("celery")) == set()
+    assert born("mail", "other", conf=WorkerConf("celery")) == set()
 
 
 def test_nothing_is_born_of_several_queues_without_routes() -> None:

@@ -10,12 +10,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from celeriac.clock import Clock
-from celeriac.exposition.families import QUEUES, TASKS, WORKERS
+from celeriac.exposition.families import BEAT, QUEUES, TASKS, WORKERS
 from celeriac.exposition.page import MetricsPage
 from celeriac.model.admission import Limits
+from celeriac.model.facts import BeatEntry
 
 # What the exporter says about itself and the cluster as a whole is known, and little.
-OBSERVED = tuple(family for family in TASKS + WORKERS + QUEUES if family.labels)
+OBSERVED = tuple(family for family in TASKS + WORKERS + QUEUES + BEAT if family.labels)
 NAMES = st.sampled_from([f"n{number}" for number in range(40)])
 ODD_NAMES = st.sampled_from(["a", "a?", "__overflow__", "unknown", "other"])
 # A workload that shrinks takes a minute and does not get much clearer.
@@ -24,7 +25,7 @@ STEPS = ("sent", "received", "started", "succeeded", "failed", "offline", "heart
 
 
 def series(cluster: Cluster) -> Counter[str]:
-    """Return how often each series of a task, worker or queue is on the page."""
+    """Return how often each series of a task, worker, queue or entry is on the page."""
     clock: Clock = lambda: cluster.now  # noqa: E731
     page = b"".join(MetricsPage(cluster.state, clock, OBSERVED).render()).decode()
     lines = page.partition("# HELP celery_exporter_series")[0].splitlines()
@@ -41,6 +42,9 @@ def apply(cluster: Cluster, step: str, one: str, other: str, data: st.DataObject
         cluster.wait(data.draw(st.sampled_from([1, 20, 700, 4_000])))
     elif step == "queues":
         cluster.depths(dict.fromkeys(data.draw(st.sets(NAMES | ODD_NAMES, max_size=20)), 1))
+    elif step == "beat":
+        names = data.draw(st.sets(NAMES | ODD_NAMES, max_size=20))
+        cluster.state.replace_beat([BeatEntry(name, one, 60.0) for name in names], cluster.now)
     elif step == "workers":
         cluster.answer(an_answer(worker, data))
     else:
@@ -63,7 +67,7 @@ def an_answer(worker: str, data: st.DataObject) -> object:
 
 
 def play(cluster: Cluster, names: st.SearchStrategy[str], data: st.DataObject) -> None:
-    steps = st.sampled_from([*STEPS, "queues", "workers"])
+    steps = st.sampled_from([*STEPS, "queues", "workers", "beat"])
     for step in data.draw(st.lists(steps, min_size=20, max_size=60)):
         apply(cluster, step, data.draw(names), data.draw(names), data)
 

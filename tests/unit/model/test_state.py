@@ -32,7 +32,7 @@ def cluster() -> Cluster:
     cluster.heartbeat(active=2, processed=1, loadavg=[0.5])
     cluster.state.replace_queues(QueueSample({QUEUE: QueueDepth(1, 2, 3)}, 4), cluster.now)
     cluster.answer(report(active=(running("a"),), reserved=(), scheduled=(), revoked_ids=0))
-    cluster.state.not_listening()
+    cluster.state.not_listening(cluster.now)
     return cluster
 
 
@@ -161,7 +161,7 @@ def test_a_source_is_as_old_as_its_last_success() -> None:
     cluster.state.succeed("queues", cluster.now)
     cluster.wait(7)
     ages = {view.source: view.age_seconds for view in cluster.state.source_views(cluster.now)}
-    assert ages == {"events": None, "workers": None, "queues": 7}
+    assert ages == {"events": None, "workers": None, "queues": 7, "beat": None}
 
 
 def test_reconnects_are_counted_by_source() -> None:
@@ -169,7 +169,7 @@ def test_reconnects_are_counted_by_source() -> None:
     cluster.state.reconnected("events")
     cluster.state.reconnected("events")
     reconnects = cluster.show("celery_exporter_reconnects_total")
-    assert reconnects == {("events",): 2, ("workers",): 0, ("queues",): 0}
+    assert reconnects == {("events",): 2, ("workers",): 0, ("queues",): 0, ("beat",): 0}
 
 
 def test_rejected_events_are_counted_by_reason() -> None:
