@@ -9,9 +9,13 @@ from pathlib import Path
 import click
 
 from celeriac import __version__
+from celeriac.audit_command import audit
+from celeriac.doctor_command import doctor
 from celeriac.errors import ConfigurationError
 from celeriac.exporter_command import exporter
 from celeriac.options import CONTEXT, FILE, one_line, seconds
+from celeriac.sidecar_command import sidecar
+from celeriac.token_command import token
 
 EXIT_CONFIGURATION = 2
 DEMO_DIRECTORY = Path(".demo")
@@ -24,6 +28,10 @@ def cli() -> None:
 
 
 cli.add_command(exporter)
+cli.add_command(doctor)
+cli.add_command(sidecar)
+cli.add_command(token)
+cli.add_command(audit)
 
 
 @cli.command(context_settings=CONTEXT)

@@ -6,27 +6,32 @@ import logging
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import click
-from click.core import ParameterSource
 
 from celeriac import settings
-from celeriac.logs import LEVELS, set_up_logs
+from celeriac.beat_options import beat_options
+from celeriac.broker_options import (
+    broker_options,
+    broker_settings,
+    passwords,
+    warn_of_shown_passwords,
+)
+from celeriac.event_options import event_queue_options
+from celeriac.logs import set_up_logs
 from celeriac.options import (
     BUCKETS,
     CONTEXT,
     FILE,
     NAMES,
     SectionedCommand,
+    log_options,
     one_of,
     seconds,
     section,
-    variable,
     whole,
 )
-
-FORMATS = ("auto", "text", "json")
 
 logger = logging.getLogger("celeriac")
 
@@ -34,7 +39,6 @@ broker = section("Broker")
 serving = section("Serving")
 sampling = section("What is sampled, and how often")
 shape = section("Shape of the metrics")
-logging_options = section("Logs")
 
 
 def _buckets(
@@ -50,29 +54,7 @@ def _limit(name: str, default: int, text: str) -> Callable[[Any], Any]:
 
 
 @click.command(cls=SectionedCommand, context_settings=CONTEXT)
-@broker(
-    "--broker-url",
-    metavar="URL",
-    default="redis://localhost:6379/0",
-    show_default=True,
-    help="Where the workers' broker is. A password is better off in --broker-url-file or in "
-    "CELERIAC_BROKER_URL, where no other user can see it.",
-)
-@broker("--broker-url-file", type=FILE, help="Read the broker's URL from this file.")
-@broker(
-    "--broker-transport-option",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="As in Celery's broker_transport_options, for instance global_keyprefix=app: "
-    "or master_name=mymaster. May be given again.",
-)
-@broker(
-    "--broker-ssl-option",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="As in Celery's broker_use_ssl, for instance ssl_ca_certs=/etc/ca.pem. "
-    "May be given again.",
-)
+@broker_options
 @broker(
     "--broker-management-url",
     metavar="URL",
@@ -81,12 +63,6 @@ def _limit(name: str, default: int, text: str) -> Callable[[Any], Any]:
 )
 @broker(
     "--event-exchange", default="celeryev", show_default=True, help="As in Celery's event_exchange."
-)
-@broker(
-    "--control-exchange",
-    default="celery",
-    show_default=True,
-    help="As in Celery's control_exchange.",
 )
 @broker(
     "--accept-content",
@@ -181,6 +157,8 @@ def _limit(name: str, default: int, text: str) -> Callable[[Any], Any]:
     is_flag=True,
     help="Switch task events on at workers that have them off.",
 )
+@event_queue_options
+@beat_options
 @_buckets("--buckets", "runtime_buckets", settings.RUNTIME_BUCKETS, "runtime")
 @_buckets("--queue-wait-buckets", "queue_wait_buckets", settings.WAIT_BUCKETS, "queue_wait")
 @_buckets(
@@ -208,22 +186,10 @@ def _limit(name: str, default: int, text: str) -> Callable[[Any], Any]:
 @_limit("--max-workers", 500, "Workers that get series of their own.")
 @_limit("--max-queues", 200, "Queues that get series of their own.")
 @_limit("--max-exceptions", 100, "Exception classes that get series of their own.")
+@_limit("--max-beat-entries", 500, "Scheduled entries that get series of their own.")
 @_limit("--max-series", 20_000, "Series on the page. What is over any limit goes to __overflow__.")
 @_limit("--max-tracked-tasks", 50_000, "Unfinished task ids to remember.")
-@logging_options(
-    "--log-level",
-    type=one_of(*LEVELS),
-    default="info",
-    show_default=True,
-    help="debug, info, warning or error.",
-)
-@logging_options(
-    "--log-format",
-    type=one_of(*FORMATS),
-    default="auto",
-    show_default=True,
-    help="text, json, or auto: text on a terminal, JSON elsewhere.",
-)
+@log_options
 @click.pass_context
 def exporter(context: click.Context, /, **options: Any) -> None:  # fmt: skip
     """Serve the metrics of one broker's workers, queues and tasks.
@@ -231,8 +197,8 @@ def exporter(context: click.Context, /, **options: Any) -> None:  # fmt: skip
     Every option can also be given in the environment: --broker-url is CELERIAC_BROKER_URL.
     """
     redactor = set_up_logs(options["log_level"], options["log_format"])
-    chosen = _exporter_settings(options)
-    redactor.hide(*_passwords(chosen.broker.url, chosen.broker.management_url))
+    chosen = exporter_settings(options)
+    redactor.hide(*passwords(chosen.broker.url, chosen.broker.management_url))
     # Imported here: --help does not need Celery.
     from celeriac import brokers
     from celeriac import exporter as composition
@@ -242,7 +208,7 @@ def exporter(context: click.Context, /, **options: Any) -> None:  # fmt: skip
     composition.run(chosen)
 
 
-def _exporter_settings(options: dict[str, Any]) -> settings.ExporterSettings:
+def exporter_settings(options: dict[str, Any]) -> settings.ExporterSettings:
     """Return the settings; every option of this command is one, or part of the broker's."""
     named = {field.name for field in fields(settings.ExporterSettings)}
     rest = {name: value for name, value in options.items() if name in named}
@@ -250,42 +216,23 @@ def _exporter_settings(options: dict[str, Any]) -> settings.ExporterSettings:
 
 
 def _broker_settings(options: dict[str, Any]) -> settings.BrokerSettings:
-    url = options["broker_url"]
-    if options["broker_url_file"] is not None:
-        url = settings.secret_from_file("--broker-url-file", options["broker_url_file"])
-    return settings.BrokerSettings(
-        url=settings.broker_url("--broker-url", url),
-        transport_options=settings.transport_options(
-            "--broker-transport-option", options["broker_transport_option"]
-        ),
-        ssl_options=settings.ssl_options("--broker-ssl-option", options["broker_ssl_option"]),
+    return broker_settings(
+        options,
         management_url=settings.http_url(
             "--broker-management-url", options["broker_management_url"]
         ),
         event_exchange=options["event_exchange"],
-        control_exchange=options["control_exchange"],
     )
 
 
-def _passwords(*urls: str | None) -> list[str]:
-    """Return the passwords in *urls*, each of which may be several, as written and as meant."""
-    found = [urlsplit(url).password for several in urls for url in (several or "").split(";")]
-    return [form for password in found if password for form in (password, unquote(password))]
-
-
 def _warn(context: click.Context, chosen: settings.ExporterSettings) -> None:
-    urls = {
-        "--broker-url": chosen.broker.url,
-        "--broker-management-url": chosen.broker.management_url,
-    }
-    for option, url in urls.items():
-        source = context.get_parameter_source(option.removeprefix("--").replace("-", "_"))
-        if source is ParameterSource.COMMANDLINE and _passwords(url):
-            logger.warning(
-                "%s: the password can be read in the list of processes; %s hides it",
-                option,
-                variable(option),
-            )
+    warn_of_shown_passwords(
+        context,
+        {
+            "--broker-url": chosen.broker.url,
+            "--broker-management-url": chosen.broker.management_url,
+        },
+    )
     if chosen.inspect_timeout_seconds >= chosen.worker_interval_seconds:
         logger.warning(
             "--inspect-timeout: not shorter than --worker-interval, so one silent worker "

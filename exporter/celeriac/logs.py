@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("auto", "text", "json")
 HIDDEN = "***"
 
 # user:password@ in any URL, and password=… in URLs, options and repr()s.

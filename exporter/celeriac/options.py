@@ -10,6 +10,7 @@ import click
 
 from celeriac import settings
 from celeriac.errors import ConfigurationError
+from celeriac.logs import FORMATS, LEVELS
 
 CONTEXT = {
     "help_option_names": ["-h", "--help"],
@@ -90,6 +91,20 @@ def seconds(low: float, high: float) -> Value:
     )
 
 
+_UNITS_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(low: float, high: float) -> Value:
+    """A duration from *low* to *high* seconds, as seconds or with a unit: 90, 15m, 24h, 7d."""
+
+    def read(text: str) -> float:
+        unit = _UNITS_SECONDS.get(text[-1:])
+        return _within(float(text[:-1] if unit else text) * (unit or 1), low, high)
+
+    expected = f"a duration such as 90, 15m, 24h or 7d, from {low:g} to {high:g} seconds"
+    return Value("duration", expected, read)
+
+
 def _within(value: float, low: float, high: float) -> float:
     if not low <= value <= high:
         raise ValueError
@@ -114,6 +129,32 @@ def _names(text: str) -> frozenset[str]:
 NAMES = Value("a,b,…", "names separated by commas", _names)
 BUCKETS = Value("0.1,1,…", "numbers", lambda text: settings.buckets("", text))
 FILE = Value("file", "a path", Path)
+
+
+_logs = section("Logs")
+_LOG_OPTIONS = (
+    _logs(
+        "--log-level",
+        type=one_of(*LEVELS),
+        default="info",
+        show_default=True,
+        help="debug, info, warning or error.",
+    ),
+    _logs(
+        "--log-format",
+        type=one_of(*FORMATS),
+        default="auto",
+        show_default=True,
+        help="text, json, or auto: text on a terminal, JSON elsewhere.",
+    ),
+)
+
+
+def log_options(command: Any) -> Any:
+    """Add the options for logs to *command*."""
+    for option in reversed(_LOG_OPTIONS):
+        command = option(command)
+    return command
 
 
 def one_line(error: click.ClickException) -> str:

@@ -56,12 +56,20 @@ class ExporterSettings:
     retry_interval_seconds: float = 10.0
     expected_workers: int | None = None
     enables_events: bool = False
+    instance: str = "default"
+    event_queue: str = "durable"
+    event_queue_length: int = 200_000
+    expected_entries: tuple[tuple[str, str], ...] = ()
+    """Pairs of a task and its schedule."""
+    redbeat_key_prefix: str = "redbeat:"
+    beat_interval_seconds: float = 15.0
     counts_processed_by_task: bool = False
     compat: str | None = None
     max_tasks: int = 500
     max_workers: int = 500
     max_queues: int = 200
     max_exceptions: int = 100
+    max_beat_entries: int = 500
     max_series: int = 20_000
     max_tracked_tasks: int = 50_000
 
@@ -105,6 +113,16 @@ def secret_from_file(option: str, path: Path) -> str:
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _WORDS: Mapping[str, object] = {"true": True, "false": False, "none": None, "null": None}
+
+
+_INSTANCE = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+def instance(option: str, text: str) -> str:
+    """Read an exporter's name, which becomes part of a queue's."""
+    if not _INSTANCE.fullmatch(text):
+        raise ConfigurationError(option, "expected at most 100 letters, digits and any of - _ .")
+    return text
 
 
 def key_values(option: str, pairs: Iterable[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from parts.presence import require
 from parts.processes import Child, Part, accepts_connections, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 START_SECONDS = 15.0
@@ -23,7 +23,8 @@ TIMEOUT_SECONDS = 5.0
 class Prometheus(Part):
     """A Prometheus that scrapes ``targets`` (``host:port``) every second as job ``celeriac``.
 
-    ``rules`` are rule files, evaluated every second; ``alertmanagers`` are ``host:port``.
+    ``rules`` are rule files, evaluated every second; ``alertmanagers`` are ``host:port``;
+    ``scrape`` is more of the job's scrape_config.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Prometheus(Part):
         *,
         rules: Sequence[Path] = (),
         alertmanagers: Sequence[str] = (),
+        scrape: Mapping[str, Any] | None = None,
     ) -> None:
         require("prometheus")
         super().__init__()
@@ -39,7 +41,9 @@ class Prometheus(Part):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         config = self.folder / "prometheus.yml"
-        config.write_text(yaml.safe_dump(_config(targets, rules, alertmanagers)))
+        job = {"job_name": "celeriac", "static_configs": [{"targets": list(targets)}]}
+        job |= dict(scrape or {})
+        config.write_text(yaml.safe_dump(_config(job, rules, alertmanagers)))
         command = [
             shutil.which("prometheus") or "prometheus",
             f"--config.file={config}",
@@ -92,13 +96,12 @@ def promtool_check_metrics(text: str) -> str:
 
 
 def _config(
-    targets: Sequence[str], rules: Sequence[Path], alertmanagers: Sequence[str]
+    job: Mapping[str, Any], rules: Sequence[Path], alertmanagers: Sequence[str]
 ) -> dict[str, Any]:
-    job = {"job_name": "celeriac", "static_configs": [{"targets": list(targets)}]}
     config: dict[str, Any] = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(path) for path in rules],
-        "scrape_configs": [job],
+        "scrape_configs": [dict(job)],
     }
     if alertmanagers:
         static = [{"targets": list(alertmanagers)}]

@@ -1,0 +1,1 @@
+"""What is asked, one file for each part that answers; nothing here changes what it looks at."""
