@@ -28,7 +28,7 @@ class BrokerEventStream:
 
     Each message of a durable queue is counted once, over lost connections and orderly restarts of
     this process. If it is killed, its successor counts again what was counted and not acknowledged
-    yet: the messages of one read, which is at most RECEIVE_BYTES, and of those before whose
+    yet: the messages of one read, which is at most RECEIVE_BYTES, and of reads before it whose
     acknowledgement was still under way; together never more than PREFETCH_COUNT messages.
     """
 
@@ -75,8 +75,9 @@ class BrokerEventStream:
         messages = self._reader.feed(data)
         if not self._subscription.is_acknowledged:
             return messages
+        new = self._new(messages) if self._redelivery.is_expected else messages
         self._remember(messages, len(data))
-        return self._new(messages) if self._redelivery.is_expected else messages
+        return new
 
     def _remember(self, messages: list[Message], size_bytes: int) -> None:
         self._unfinished_bytes += size_bytes

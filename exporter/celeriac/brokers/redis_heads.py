@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -39,7 +39,7 @@ class Heads:
         self._large_until_mono: dict[str, float] = {}
 
     def fetch(
-        self, client: redis.Redis, keys: Keys, lengths: dict[str, Sequence[int]]
+        self, client: redis.Redis, keys: Keys, lengths: Mapping[str, Sequence[int]]
     ) -> dict[str, tuple[Head, ...]]:
         """Return the heads by queue, given the lengths of each queue's lists."""
         now = time.monotonic()

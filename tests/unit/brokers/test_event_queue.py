@@ -1,9 +1,12 @@
-"""What a broker delivers again after a lost connection is counted only if it was not yet."""
+"""The exporter's event queue: its name, and what comes from it again after a lost connection."""
 
 from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
+from celeriac.brokers.amqp import _ApiQueue, _is_internal
 from celeriac.brokers.contract import BareMessage, Message
 from celeriac.brokers.event_queue import EventQueue, Recent, Redelivery
 
@@ -27,6 +30,15 @@ def test_two_queues_do_not_share_what_was_counted() -> None:
     one, other = (EventQueue("x", is_durable=True, max_length=1) for _ in range(2))
     one.recent.add(messages(1), 1)
     assert other.recent.counted() == Counter()
+
+
+@pytest.mark.parametrize("name", ["celeriac.events.default", "celeryev.celeriac.1-2", "celeryev.9"])
+def test_queues_of_events_are_not_shown(name: str) -> None:
+    assert _is_internal(_ApiQueue(name))
+
+
+def test_a_queue_of_tasks_is_shown() -> None:
+    assert not _is_internal(_ApiQueue("celeriac"))
 
 
 # -- what is delivered again --------------------------------------------------------------------
