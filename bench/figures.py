@@ -12,7 +12,7 @@ CELERY_EXPORTER = "celery-exporter"
 FLOWER = "flower"
 BARE = "bare reader"
 # Of everything else (time, memory, loss) less is better.
-UNITS_OF_WHICH_MORE_IS_BETTER = frozenset({"events/s"})
+UNITS_OF_WHICH_MORE_IS_BETTER = frozenset({"events/s", "requests/s"})
 # What a page has is neither good nor bad.
 UNITS_WITHOUT_RATIO = frozenset({"series"})
 

@@ -27,6 +27,7 @@ prometheus-alertmanager prometheus-alertmanager|alertmanager
 rabbitmq-server rabbitmq-server epmd
 redis-server redis-server
 redis-sentinel redis-sentinel
+victoria-metrics victoria-metrics
 openssl openssl
 shellcheck shellcheck
 iproute2 ss tc

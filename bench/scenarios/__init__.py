@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.rounds import Scenario
-from bench.scenarios import ingestion, lag, loss, memory, page, quiet, sampling, start
+from bench.scenarios import ingestion, lag, loss, memory, page, quiet, sampling, sidecar, start
 
 SCENARIOS: tuple[Scenario, ...] = (
-    ingestion, loss, lag, page, sampling, memory, quiet, start,
+    ingestion, loss, lag, page, sampling, memory, quiet, start, sidecar,
 )  # fmt: skip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RABBITMQ_FOLDER = Path("/usr/lib/rabbitmq/bin")
+POSTGRESQL_FOLDERS = Path("/usr/lib/postgresql")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,15 @@ NEEDS = {
     "rabbitmq": Need(
         lambda: (RABBITMQ_FOLDER / "rabbitmq-server").exists() and bool(shutil.which("epmd")),
         "RabbitMQ is missing: apt install rabbitmq-server.",
+    ),
+    "postgresql": Need(
+        lambda: any(POSTGRESQL_FOLDERS.glob("*/bin/initdb")),
+        "PostgreSQL is missing: apt install postgresql.",
+    ),
+    "faketime": Need(_wheel("libfaketime"), "libfaketime is missing: pip install libfaketime."),
+    "victoria-metrics": Need(
+        _commands("victoria-metrics"),
+        "VictoriaMetrics is missing: apt install victoria-metrics.",
     ),
     "prometheus": Need(
         _commands("prometheus", "promtool"), "Prometheus is missing: apt install prometheus."

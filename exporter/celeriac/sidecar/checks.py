@@ -1,0 +1,128 @@
+"""Is everything there that the sidecar needs? Each part looked at beside the others, briefly."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+from celery import Celery
+
+from celeriac.celery_app import connect
+from celeriac.clients.exporter_page import ExporterPage, ExporterPageError
+from celeriac.clients.prometheus_api import PrometheusApi, PrometheusError
+from celeriac.errors import BrokerError
+from celeriac.sidecar.database import Database, DatabaseError
+
+Status = Literal["healthy", "degraded", "unhealthy"]
+
+FRESH_SECONDS = 2.0
+# A little less than most probes wait; every part has a timeout of its own.
+PATIENCE_SECONDS = 3.5
+PROMETHEUS_SECONDS = 2.0
+WORKERS = "celery_active_workers"
+
+
+class Check(msgspec.Struct, frozen=True):
+    """How one part is."""
+
+    status: Status
+    detail: str
+
+
+Checks: TypeAlias = Mapping[str, Check]
+
+
+class Part(NamedTuple):
+    """What one look tells about, and what to believe if there is no answer."""
+
+    names: tuple[str, ...]
+    look: Callable[[], Checks]
+
+
+class Checkup:
+    """Looks at all parts at once, at most every two seconds, and waits for none for long."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._threads = ThreadPoolExecutor(4 * len(parts), "checkup")
+        self._lock = threading.Lock()
+        self._checks: Checks = {}
+        self._looked_mono = float("-inf")
+
+    def checks(self) -> Checks:
+        """Return how every part is now, or was a moment ago."""
+        with self._lock:
+            if time.monotonic() - self._looked_mono >= FRESH_SECONDS:
+                self._checks = self._look()
+                self._looked_mono = time.monotonic()
+            return self._checks
+
+    def _look(self) -> Checks:
+        looks = [(part, self._threads.submit(part.look)) for part in self._parts]
+        wait([look for _, look in looks], PATIENCE_SECONDS)
+        return {name: check for part, look in looks for name, check in _seen(part, look).items()}
+
+
+def _seen(part: Part, look: Future[Checks]) -> Checks:
+    if look.done():
+        return look.result()
+    return dict.fromkeys(part.names, Check("unhealthy", "no answer in time"))
+
+
+def overall(checks: Checks) -> Status:
+    """Return the status of the whole: without its broker, a cluster does nothing."""
+    if checks["broker"].status == "unhealthy":
+        return "unhealthy"
+    return "healthy" if all(c.status == "healthy" for c in checks.values()) else "degraded"
+
+
+def exporter_part(url: str) -> Part:
+    """Return the exporter and, as only it knows them, the workers."""
+
+    def look() -> Checks:
+        try:
+            workers = ExporterPage(url).fetch([WORKERS]).one(WORKERS) or 0
+        except ExporterPageError as error:
+            unknown = Check("degraded", "not known without the exporter")
+            return {"exporter": Check("unhealthy", str(error)), "workers": unknown}
+        up = Check("healthy" if workers else "unhealthy", f"{workers:.0f} up")
+        return {"exporter": Check("healthy", "answers"), "workers": up}
+
+    return Part(("exporter", "workers"), look)
+
+
+def broker_part(app: Celery) -> Part:
+    def look() -> Checks:
+        try:
+            connect(app).release()
+        except BrokerError:
+            return {"broker": Check("unhealthy", "cannot be reached, or refuses")}
+        return {"broker": Check("healthy", "answers")}
+
+    return Part(("broker",), look)
+
+
+def prometheus_part(api: PrometheusApi) -> Part:
+    def look() -> Checks:
+        try:
+            api.post("/query", {"query": "vector(1)"}, time.monotonic() + PROMETHEUS_SECONDS)
+        except PrometheusError as error:
+            return {"prometheus": Check("unhealthy", str(error))}
+        return {"prometheus": Check("healthy", "answers")}
+
+    return Part(("prometheus",), look)
+
+
+def database_part(database: Database) -> Part:
+    def look() -> Checks:
+        try:
+            with database.read():
+                return {"database": Check("healthy", "answers")}
+        except DatabaseError as error:
+            return {"database": Check("unhealthy", str(error))}
+
+    return Part(("database",), look)

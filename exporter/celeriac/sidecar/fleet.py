@@ -1,0 +1,134 @@
+"""Which workers live? Who answers, and who did a moment ago and has not said goodbye."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import msgspec
+from celery import Celery
+
+from celeriac.control import EVERYBODY, Command, Question, RemoteControl
+
+STATS = Command("stats")
+LOOK_SECONDS = 1.0
+# After all who are known have answered: for whoever has come since.
+GRACE_SECONDS = 0.1
+# Nobody waits for a worker that is silent for longer; it is told when it speaks again.
+REMEMBERED_SECONDS = 120.0
+
+
+class _Stats(msgspec.Struct, gc=False):
+    pid: int = 0
+    uptime: int = 0
+
+
+class _Life(NamedTuple):
+    """One run of a worker, from its start to its end."""
+
+    number: int
+    stats: _Stats
+    heard_mono: float
+
+    def goes_on(self, stats: _Stats) -> bool:
+        # In containers, every run has the same pid.
+        return self.stats.pid == stats.pid and self.stats.uptime <= stats.uptime
+
+
+_decode_stats = msgspec.json.Decoder(_Stats).decode
+
+
+class Fleet:
+    """Finds workers by asking; takes any number of threads."""
+
+    def __init__(
+        self,
+        app: Celery,
+        heard_elsewhere: Callable[[], Collection[str]] = tuple,
+        clock_mono: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app = app
+        self._heard_elsewhere = heard_elsewhere
+        self._clock_mono = clock_mono
+        self._lock = threading.Lock()
+        self._lives: dict[str, _Life] = {}
+        self._numbers = itertools.count()
+        self._answering: frozenset[str] = frozenset()
+
+    @contextmanager
+    def control(self) -> Iterator[RemoteControl]:
+        """Yield a connection for one operation: brokers close those that idle."""
+        control = RemoteControl(self._app)
+        try:
+            yield control
+        finally:
+            control.close()
+
+    def names(self, control: RemoteControl) -> list[str]:
+        """Return who lives, after a look. Errors: BrokerError."""
+        self.look(control)
+        return sorted({*self.lives(), *self._heard_elsewhere()})
+
+    def look(self, control: RemoteControl, *, is_thorough: bool = False) -> dict[str, int]:
+        """Ask who is there; return the lives of those who answer. Errors: BrokerError.
+
+        A thorough look takes LOOK_SECONDS; another ends when all have answered that did last time.
+        """
+        expected = frozenset[str]() if is_thorough else self._answering
+        call = _RollCall(expected, self._clock_mono)
+        control.converse(call)
+        return self._hear(call.answers)
+
+    def lives(self) -> dict[str, int]:
+        """Return the number of the present life of each worker; another one after each start."""
+        oldest = self._clock_mono() - REMEMBERED_SECONDS
+        with self._lock:
+            self._lives = {n: life for n, life in self._lives.items() if life.heard_mono > oldest}
+            return {name: life.number for name, life in self._lives.items()}
+
+    def forget(self, worker: str) -> None:
+        """Take note of a worker's goodbye."""
+        with self._lock:
+            self._lives.pop(worker, None)
+
+    def _hear(self, said: Mapping[str, _Stats]) -> dict[str, int]:
+        now = self._clock_mono()
+        with self._lock:
+            self._answering = frozenset(said)
+            for name, stats in said.items():
+                life = self._lives.get(name)
+                is_same = life is not None and life.goes_on(stats)
+                number = life.number if life and is_same else next(self._numbers)
+                self._lives[name] = _Life(number, stats, now)
+            return {name: self._lives[name].number for name in said}
+
+
+class _RollCall:
+    """A conversation: one question to everybody."""
+
+    def __init__(self, expected: Set[str], clock_mono: Callable[[], float]) -> None:
+        self.answers: dict[str, _Stats] = {}
+        self._expected = expected
+        self._clock_mono = clock_mono
+        self._began_mono = clock_mono()
+        self._questions = [Question(STATS, EVERYBODY)]
+
+    def wait_seconds(self) -> float:
+        is_complete = self._expected and self._expected <= self.answers.keys()
+        length = GRACE_SECONDS if is_complete else LOOK_SECONDS
+        return max(0.0, self._began_mono + length - self._clock_mono())
+
+    def next_questions(self) -> list[Question]:
+        questions, self._questions = self._questions, []
+        return questions
+
+    def hear(self, _question: Question, worker: str, answer: msgspec.Raw) -> None:
+        try:
+            self.answers[worker] = _decode_stats(answer)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            # Whatever it says, it lives.
+            self.answers[worker] = _Stats()

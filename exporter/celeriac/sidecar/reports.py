@@ -1,0 +1,193 @@
+"""Performance reports: made from what Prometheus knows, saved, and shown again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from flask import Response
+
+from celeriac.clients import celery_history
+from celeriac.clients.celery_history import Readings, Scope
+from celeriac.clients.prometheus_answers import (
+    PrometheusError,
+    PrometheusTooSlowError,
+    PrometheusUnavailableError,
+    Span,
+)
+from celeriac.clients.prometheus_api import PrometheusApi
+from celeriac.sidecar import report_figures
+from celeriac.sidecar.contract import Call, Role, Route, read_body
+from celeriac.sidecar.database import DatabaseError
+from celeriac.sidecar.problems import ProblemError
+from celeriac.sidecar.recommendations import recommend
+from celeriac.sidecar.report_markdown import markdown
+from celeriac.sidecar.report_shapes import PerformanceReport, ReportList, ReportRequest
+from celeriac.sidecar.report_store import ReportStore
+
+logger = logging.getLogger(__name__)
+
+JSON, MARKDOWN = "application/json", "text/markdown"
+FIRST_YEAR = 2000
+MAX_AT_ONCE = 4
+DEFAULT_LISTED, MAX_LISTED = 50, 500
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """How long a window may be, how long a report may take, and what it is about."""
+
+    max_days: int = 31
+    timeout_seconds: float = 10.0
+    time_zone: dt.tzinfo = dt.UTC
+    job: str | None = None
+    """Only what was scraped by this job of Prometheus'."""
+
+
+class Reports:
+    """The handlers."""
+
+    def __init__(
+        self,
+        prometheus: PrometheusApi,
+        store: ReportStore,
+        options: ReportOptions,
+        clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    ) -> None:
+        self._prometheus = prometheus
+        self._store = store
+        self._options = options
+        self._clock = clock
+        self._turns = threading.BoundedSemaphore(MAX_AT_ONCE)
+
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            Route(
+                "POST", "/monitoring/reports/performance", Role.VIEWER, self.create,
+                "Make a performance report of a time, and save it", PerformanceReport,
+                ReportRequest, problems=(502, 503, 504), content_types=(JSON, MARKDOWN),
+            ),
+            Route(
+                "GET", "/monitoring/reports", Role.VIEWER, self.list_saved,
+                "Saved performance reports", ReportList,
+                query={"limit": f"{DEFAULT_LISTED} unless told, {MAX_LISTED} at most"},
+                problems=(503,),
+            ),
+            Route(
+                "GET", "/monitoring/reports/<report_id>", Role.VIEWER, self.show,
+                "A saved performance report", PerformanceReport,
+                problems=(503,), content_types=(JSON, MARKDOWN),
+            ),
+        )  # fmt: skip
+
+    def create(self, call: Call) -> PerformanceReport | Response:
+        asked = read_body(call, ReportRequest)
+        window, scope = self._window(asked), Scope(self._options.job, asked.task, asked.queue)
+        timeout_seconds = self._options.timeout_seconds
+        with self._turn(), _problems(), self._prometheus.reading(timeout_seconds) as reading:
+            readings = celery_history.read(reading, window, scope)
+        report = make(readings, scope, self._clock())
+        try:
+            self._store.save(report)
+        except DatabaseError as error:
+            logger.warning("report %s is not saved: %s", report.report_id, error)
+            report.is_saved = False
+        return _shown(call, report)
+
+    def list_saved(self, call: Call) -> ReportList:
+        limit = _limit(call.request.args)
+        with _problems():
+            return ReportList(self._store.latest(limit))
+
+    def show(self, call: Call) -> PerformanceReport | Response:
+        with _problems():
+            report = self._store.find(call.parameters["report_id"])
+        if report is None:
+            raise ProblemError(404, "there is no such report, or not any more")
+        return _shown(call, report)
+
+    def _window(self, asked: ReportRequest) -> Span:
+        start, end = (self._milliseconds(time) for time in (asked.start, asked.end))
+        if start >= end:
+            raise ProblemError(400, "start must be before end")
+        if start > self._clock().timestamp() * 1000:
+            raise ProblemError(400, "start is in the future")
+        if end - start > dt.timedelta(days=self._options.max_days).total_seconds() * 1000:
+            raise ProblemError(400, f"at most {self._options.max_days} days")
+        return Span(start, end)
+
+    def _milliseconds(self, time: dt.datetime) -> int:
+        if time.year < FIRST_YEAR:
+            raise ProblemError(400, f"nothing is known of the time before {FIRST_YEAR}")
+        local = time if time.tzinfo else time.replace(tzinfo=self._options.time_zone)
+        return round(local.timestamp() * 1000)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._turns.acquire(timeout=self._options.timeout_seconds):
+            raise ProblemError(429, "too many reports are being made")
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+
+def make(readings: Readings, scope: Scope, generated_at: dt.datetime) -> PerformanceReport:
+    """Return the report of what was read."""
+    report = PerformanceReport(
+        report_id=uuid.uuid4().hex,
+        generated_at=generated_at,
+        time_range=report_figures.time_range(readings.now.window),
+        **report_figures.figures(readings.now),
+        tasks=report_figures.tasks(readings.now),
+        queues=report_figures.queues(readings),
+        workers=report_figures.workers(readings),
+        top_exceptions=report_figures.top_exceptions(readings.now),
+        comparison=report_figures.comparison(readings),
+        data_quality=report_figures.data_quality(readings),
+        task=scope.task,
+        queue=scope.queue,
+        recommendations=[],
+        optimization_recommendations=[],
+    )
+    report.recommendations = recommend(report)
+    report.optimization_recommendations = [found.text for found in report.recommendations]
+    return report
+
+
+def _shown(call: Call, report: PerformanceReport) -> PerformanceReport | Response:
+    """Return the report as the caller prefers it."""
+    if call.request.accept_mimetypes.best_match([JSON, MARKDOWN], JSON) == JSON:
+        return report
+    return Response(markdown(report), content_type=f"{MARKDOWN}; charset=utf-8")
+
+
+def _limit(arguments: Mapping[str, str]) -> int:
+    text = arguments.get("limit", str(DEFAULT_LISTED))
+    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MAX_LISTED):
+        raise ProblemError(400, f"limit must be a whole number from 1 to {MAX_LISTED}")
+    return int(text)
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    """Turn the errors of Prometheus and of the database into answers."""
+    try:
+        yield
+    except PrometheusTooSlowError as error:
+        detail = (
+            "Prometheus needs too long: choose a shorter time, or allow more (--report-timeout)"
+        )
+        raise ProblemError(504, detail) from error
+    except PrometheusUnavailableError as error:
+        raise ProblemError(503, "Prometheus cannot be reached") from error
+    except PrometheusError as error:
+        logger.warning("no report: %s", error)
+        raise ProblemError(502, "Prometheus gave no answer that can be used") from error
+    except DatabaseError as error:
+        raise ProblemError(503, "saved reports cannot be read") from error

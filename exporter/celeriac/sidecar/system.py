@@ -1,0 +1,142 @@
+"""How is everything? Health, information, status, probes and the page of metrics."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from flask import Response
+from msgspec import Meta
+
+from celeriac.clients.exporter_page import LANDMARK, ExporterPage, ExporterPageError
+from celeriac.sidecar.alerts import Alert
+from celeriac.sidecar.checks import Check, Checkup, Status, overall
+from celeriac.sidecar.contract import Call, Role, Route
+from celeriac.sidecar.dashboard import Dashboard, QueueRow, WorkerRow
+from celeriac.sidecar.metrics import SidecarMetrics
+from celeriac.sidecar.numbers import LiveNumbers
+from celeriac.sidecar.problems import ProblemError
+
+TEXT = "text/plain"
+ROOT = ""
+SUCCESS = "celery_exporter_sample_success"
+
+
+class HealthAnswer(msgspec.Struct):
+    """Unhealthy without the broker; degraded if any other part is not healthy."""
+
+    status: Status
+    timestamp: dt.datetime
+    checks: Annotated[dict[str, Check], Meta(description="by part, and why")]
+
+
+class InfoAnswer(msgspec.Struct):
+    """Which sidecar this is."""
+
+    name: str
+    version: str
+    celery_version: str
+    broker_transport: str
+    features: list[str]
+
+
+class SourceRow(msgspec.Struct):
+    """One source of the exporter's; its age is null as long as it never succeeded."""
+
+    source: str
+    successful: bool
+    age_seconds: float | None
+
+
+class StatusAnswer(msgspec.Struct):
+    """Everything."""
+
+    status: Status
+    timestamp: dt.datetime
+    components: dict[str, Check]
+    real_time_metrics: LiveNumbers
+    workers: list[WorkerRow]
+    queues: list[QueueRow]
+    sources: list[SourceRow]
+    firing_alerts: list[Alert]
+
+
+@dataclass(slots=True)
+class System:
+    """The handlers."""
+
+    checkup: Checkup
+    info: InfoAnswer
+    metrics: SidecarMetrics
+    look_around: Callable[[], Dashboard]
+    exporter_url: str
+    is_stopping: bool = False
+
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            Route(
+                "GET", "/system/health", Role.NONE, self.show_health,
+                "How everything is; 503 when unhealthy", HealthAnswer, also_with_answer=(503,),
+            ),
+            Route("GET", "/system/info", Role.NONE, self.show_info, "Which sidecar this is",
+                  InfoAnswer),
+            Route("GET", "/system/status", Role.ADMIN, self.show_status, "Everything at once",
+                  StatusAnswer),
+            Route("GET", "/metrics", Role.NONE, self.show_metrics, "The sidecar's own metrics",
+                  base=ROOT, content_types=(TEXT,)),
+            Route("GET", "/livez", Role.NONE, self.live, "Is the process alive?",
+                  base=ROOT, content_types=(TEXT,)),
+            Route("GET", "/readyz", Role.NONE, self.ready, "May it be asked?",
+                  base=ROOT, content_types=(TEXT,), problems=(503,)),
+        )  # fmt: skip
+
+    def show_health(self, _: Call) -> Response:
+        checks = dict(self.checkup.checks())
+        answer = HealthAnswer(overall(checks), dt.datetime.now(dt.UTC), checks)
+        status = 503 if answer.status == "unhealthy" else 200
+        return Response(msgspec.json.encode(answer), status, content_type="application/json")
+
+    def show_info(self, _: Call) -> InfoAnswer:
+        return self.info
+
+    def show_status(self, _: Call) -> StatusAnswer:
+        checks, overview = dict(self.checkup.checks()), self.look_around()
+        return StatusAnswer(
+            status=overall(checks),
+            timestamp=overview.timestamp,
+            components=checks,
+            real_time_metrics=overview.real_time_metrics,
+            workers=overview.workers,
+            queues=overview.queues,
+            sources=_sources(self.exporter_url),
+            firing_alerts=[alert for alert in overview.alerts if alert.status == "firing"],
+        )
+
+    def show_metrics(self, call: Call) -> Response:
+        page, content_type = self.metrics.page(call.request.headers.get("Accept", ""))
+        return Response(page, content_type=content_type)
+
+    def live(self, _: Call) -> Response:
+        return Response("alive\n", content_type=f"{TEXT}; charset=utf-8")
+
+    def ready(self, _: Call) -> Response:
+        if self.is_stopping:
+            raise ProblemError(503, "stopping")
+        return Response("ready\n", content_type=f"{TEXT}; charset=utf-8")
+
+
+def _sources(exporter_url: str) -> list[SourceRow]:
+    """Return the exporter's sources; none while it is away."""
+    try:
+        page = ExporterPage(exporter_url).fetch([SUCCESS])
+    except ExporterPageError:
+        return []
+    succeeded_at, successes = page.by(LANDMARK, "source"), page.by(SUCCESS, "source")
+    return [
+        SourceRow(source, bool(successes.get(source)), round(time.time() - at, 3) if at else None)
+        for source, at in sorted(succeeded_at.items())
+    ]

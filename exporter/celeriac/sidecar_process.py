@@ -1,0 +1,20 @@
+"""The process of ``celeriac sidecar``: greenlets for threads, before anything is imported."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from gevent import monkey
+
+from celeriac.sidecar_settings import SidecarSettings
+
+
+def run(settings: SidecarSettings) -> None:
+    """Run a sidecar until SIGTERM or SIGINT. Errors: ConfigurationError."""
+    # Thousands of sockets may be open here, most of them idle: as greenlets they cost little.
+    monkey.patch_all()
+    from celeriac import brokers
+    from celeriac.sidecar import composition
+
+    brokers.check_scheme(urlsplit(settings.broker.url).scheme)
+    composition.run(settings)

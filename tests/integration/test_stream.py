@@ -1,0 +1,430 @@
+"""The WebSocket as its clients see it: a real sidecar process, a real exporter, many clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as connect_async
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection as SyncConnection
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
+
+from parts.exporter import Exporter
+from parts.processes import wait_for
+from parts.sidecar import BASE, Sidecar
+from parts.valkey import Valkey
+from tokens import bearer, token
+
+PATH = f"{BASE}/monitoring/ws"
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+HANDSHAKE = {
+    "Host": "sidecar",
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": KEY,
+}
+READERS, IDLERS = 200, 500
+WATCH_SECONDS = 15.0
+OLDEST_SECONDS = 3.0
+CLOSED_WITHIN_SECONDS = 10.0
+REST_P99_SECONDS = 0.5
+SMALL_LIMIT = 3
+
+
+@pytest.fixture(scope="module")
+def exporter() -> Iterator[Exporter]:
+    with Valkey() as valkey, Exporter(valkey.url) as exporter:
+        exporter.ready()
+        yield exporter
+
+
+@pytest.fixture(scope="module")
+def sidecar(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+    secret = tmp_path_factory.mktemp("alerts") / "token"
+    secret.write_text("the webhook's own token")
+    secret.chmod(0o600)
+    extra = ["--alerts-token-file", str(secret), "--allowed-origins", "http://localhost"]
+    with Sidecar(exporter_url=exporter.url, extra=extra) as sidecar:
+        yield sidecar
+
+
+def url(sidecar: Sidecar) -> str:
+    return f"ws://127.0.0.1:{sidecar.port}{PATH}"
+
+
+def opened(sidecar: Sidecar, role: str = "viewer", **claims: Any) -> SyncConnection:
+    return connect(url(sidecar), additional_headers=bearer(role, **claims))
+
+
+def message(connection: SyncConnection, message_type: str = "") -> dict[str, Any]:
+    """Return the next message, or the next of this type."""
+    while True:
+        found: dict[str, Any] = json.loads(connection.recv(timeout=5))
+        if message_type in ("", found["message_type"]):
+            return found
+
+
+def status_of(sidecar: Sidecar, **options: Any) -> int:
+    """Return the HTTP status that a handshake is answered with."""
+    try:
+        with connect(url(sidecar), **options):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+def raw_status(sidecar: Sidecar, request: bytes) -> int:
+    with socket.create_connection(("127.0.0.1", sidecar.port), timeout=5) as connection:
+        connection.sendall(request)
+        return int(connection.recv(4096).split()[1])
+
+
+def request(method: str = "GET", version: str = "1.1", **changed: str | None) -> bytes:
+    """Return a handshake; a header that is None is left out."""
+    renamed = {name.replace("_", "-"): text for name, text in changed.items()}
+    headers = HANDSHAKE | bearer("viewer") | renamed
+    lines = [f"{name}: {text}" for name, text in headers.items() if text is not None]
+    return "\r\n".join([f"{method} {PATH} HTTP/{version}", *lines, "", ""]).encode()
+
+
+def clients(sidecar: Sidecar) -> int:
+    return int(sidecar.get("/monitoring/status", "viewer").json()["clients"])
+
+
+# -- what is said ------------------------------------------------------------------------------
+
+
+def test_the_order_of_messages(sidecar: Sidecar) -> None:
+    with opened(sidecar) as connection:
+        greeting, picture, *updates = [message(connection) for _ in range(5)]
+    assert greeting["message_type"] == "connection_established"
+    assert greeting["data"]["client_count"] == 1
+    assert isinstance(greeting["data"]["message"], str)
+    assert picture["message_type"] == "dashboard_data"
+    assert picture["data"].keys() >= {
+        "real_time_metrics", "system_summary", "workers", "queues", "top_tasks", "alerts",
+        "timestamp",
+    }  # fmt: skip
+    assert {update["message_type"] for update in updates} == {"metrics_update"}
+    times = [datetime.fromisoformat(update["timestamp"]) for update in updates]
+    assert 0.5 < (times[2] - times[0]).total_seconds() / 2 < 2
+
+
+def test_an_update_has_the_live_object(sidecar: Sidecar) -> None:
+    with opened(sidecar) as connection:
+        live = message(connection, "metrics_update")["data"]["metrics"]
+    assert live.keys() >= {
+        "timestamp", "active_workers", "total_workers", "pending_tasks", "processing_tasks",
+        "reserved_tasks", "scheduled_tasks", "queue_lengths", "current_throughput",
+        "error_rate_percent", "avg_execution_time_ms", "system_health", "data_age_seconds", "stale",
+    }  # fmt: skip
+    assert (live["active_workers"], live["current_throughput"], live["stale"]) == (0, 0.0, False)
+
+
+def test_an_alert_arrives(sidecar: Sidecar) -> None:
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": "Backlog"},
+        "startsAt": "2026-01-01T00:00:00Z",
+    }
+    with opened(sidecar) as connection:
+        message(connection, "dashboard_data")
+        answer = httpx.post(
+            f"{sidecar.url}/alerts",
+            json={"version": "4", "alerts": [alert]},
+            headers={"Authorization": "Bearer the webhook's own token"},
+        )
+        assert answer.status_code == 200
+        assert message(connection, "alert")["data"]["name"] == "Backlog"
+    assert sidecar.get("/alerts", "viewer").json()["firing"] == 1
+
+
+# -- who comes in ------------------------------------------------------------------------------
+
+
+def test_a_token_beside_the_subprotocol(sidecar: Sidecar) -> None:
+    offered = [Subprotocol("celeriac.bearer"), Subprotocol(token("viewer"))]
+    with connect(url(sidecar), subprotocols=offered) as connection:
+        assert connection.subprotocol == "celeriac.bearer"
+        assert message(connection)["message_type"] == "connection_established"
+
+
+def test_a_ticket_opens_one_connection(sidecar: Sidecar) -> None:
+    ticket = sidecar.post("/monitoring/ws-ticket", None, "viewer").json()["ticket"]
+    with connect(f"{url(sidecar)}?ticket={ticket}") as connection:
+        assert message(connection)["message_type"] == "connection_established"
+    with pytest.raises(InvalidStatus, match="401"):
+        connect(f"{url(sidecar)}?ticket={ticket}")
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({}, 401),
+        ({"additional_headers": {"Authorization": "Bearer x.y.z"}}, 401),
+        ({"additional_headers": bearer("viewer", exp=int(time.time()) - 60)}, 401),
+        ({"additional_headers": bearer("owner")}, 403),
+        ({"additional_headers": bearer(), "origin": Origin("https://evil.example")}, 403),
+        ({"additional_headers": bearer(), "origin": Origin("null")}, 403),
+        ({"additional_headers": bearer(), "origin": Origin("http://localhost:3000")}, 101),
+    ],
+    ids=["nobody", "bad", "expired", "role", "foreign origin", "file", "allowed origin"],
+)
+def test_who_comes_in(sidecar: Sidecar, options: dict[str, Any], status: int) -> None:
+    assert status_of(sidecar, **options) == status
+
+
+def test_where_no_token_is_asked_anybody_may_look_on(exporter: Exporter) -> None:
+    extra = ["--ws-auth", "optional", "--allowed-origins", "null"]
+    with Sidecar(exporter_url=exporter.url, extra=extra) as sidecar:
+        assert status_of(sidecar) == 101
+        assert status_of(sidecar, origin=Origin("null")) == 101
+        assert status_of(sidecar, additional_headers={"Authorization": "Bearer x.y.z"}) == 401
+        assert sidecar.get("/monitoring/status", "viewer").status_code == 200
+
+
+def test_a_token_that_expires_ends_the_connection(sidecar: Sidecar) -> None:
+    expires_at = int(time.time()) + 2
+    with opened(sidecar, exp=expires_at) as connection:
+        with pytest.raises(ConnectionClosed) as caught:
+            message(connection, "what never comes")
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 4401
+    assert 0 <= time.time() - expires_at < 2
+
+
+def test_clients_beyond_the_limit_are_refused(exporter: Exporter) -> None:
+    extra = ["--max-websocket-clients", str(SMALL_LIMIT)]
+    with Sidecar(exporter_url=exporter.url, extra=extra) as sidecar, contextlib.ExitStack() as most:
+        for _ in range(SMALL_LIMIT):
+            most.enter_context(opened(sidecar))
+        assert status_of(sidecar, additional_headers=bearer()) == 503
+        most.close()
+        wait_for(lambda: clients(sidecar) == 0, 5, "the clients to leave")
+        assert status_of(sidecar, additional_headers=bearer()) == 101
+
+
+# -- faulty handshakes -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("faulty", "status"),
+    [
+        (request(Sec_WebSocket_Key=None), 400),
+        (request(Sec_WebSocket_Key="c2hvcnQ="), 400),
+        (request(Sec_WebSocket_Key="\xff\xfe"), 400),
+        (request(Sec_WebSocket_Version=None), 426),
+        (request(Sec_WebSocket_Version="12"), 426),
+        (request(Sec_WebSocket_Version="thirteen"), 426),
+        (request(Upgrade=None), 426),
+        (request(Upgrade="h2c"), 426),
+        (request(Connection=None), 426),
+        (request(Connection="close"), 426),
+        (request("POST"), 405),
+        (request(Content_Length="5") + b"hello", 400),
+        (request(Origin="https://evil.example"), 403),
+        (request(Authorization=None), 401),
+        (request(Authorization=None, Sec_WebSocket_Key=None), 400),
+        (request(Sec_WebSocket_Extensions="permessage-deflate; client_max_window_bits"), 101),
+        (request(Connection="keep-alive, UPGRADE", Upgrade="WebSocket"), 101),
+    ],
+    ids=lambda value: str(value)[:30] if isinstance(value, int) else None,
+)
+def test_a_faulty_handshake_is_never_our_fault(
+    sidecar: Sidecar, faulty: bytes, status: int
+) -> None:
+    assert raw_status(sidecar, faulty) == status
+
+
+def test_the_log_has_no_traceback(sidecar: Sidecar) -> None:
+    """Of anything that the tests above have done."""
+    for junk in (b"\x81\x05hello", b"\xff" * 100, b"\x81\xfe\xff\xff" + b"x" * 70_000, b""):
+        with socket.create_connection(("127.0.0.1", sidecar.port), timeout=5) as connection:
+            connection.sendall(request() + junk)
+            connection.recv(100)
+    wait_for(lambda: clients(sidecar) == 0, 10, "the clients to leave")
+    assert "Traceback" not in sidecar.child.log_text()
+    assert "report it" not in sidecar.child.log_text()
+
+
+# -- coming and going --------------------------------------------------------------------------
+
+
+def test_a_client_that_drops_and_returns_gets_a_full_picture_at_once(sidecar: Sidecar) -> None:
+    for _ in range(5):
+        began = time.monotonic()
+        with opened(sidecar) as connection:
+            assert message(connection)["message_type"] == "connection_established"
+            assert message(connection)["message_type"] == "dashboard_data"
+            assert time.monotonic() - began < 1
+            # Dropped, not closed.
+            connection.socket.shutdown(socket.SHUT_RDWR)
+    wait_for(lambda: clients(sidecar) == 0, 5, "the clients to be missed")
+
+
+def test_the_poller_rests_when_nobody_listens(sidecar: Sidecar) -> None:
+    def status() -> Any:
+        return sidecar.get("/monitoring/status", "viewer").json()
+
+    with opened(sidecar) as connection:
+        message(connection, "metrics_update")
+        assert status()["running"]
+    wait_for(lambda: not status()["running"], 5, "the poller to rest")
+    before = status()["last_sample_at"]
+    time.sleep(1.5)
+    assert status()["last_sample_at"] == before
+
+
+def test_a_sidecar_that_stops_says_goodbye(exporter: Exporter) -> None:
+    with Sidecar(exporter_url=exporter.url) as sidecar, opened(sidecar) as connection:
+        message(connection, "dashboard_data")
+        assert sidecar.child.terminate() == 0
+        with pytest.raises(ConnectionClosed) as caught:
+            message(connection, "what never comes")
+        assert caught.value.rcvd is not None
+        assert caught.value.rcvd.code == 1001
+
+
+# -- the crowd ---------------------------------------------------------------------------------
+
+
+class Reader:
+    """A client that reads, and remembers how old what it read was."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.ages: list[float] = []
+        self.pauses: list[float] = []
+        self.was_closed = False
+        self._connection = connection
+
+    async def read(self) -> None:
+        last_mono = time.monotonic()
+        try:
+            async for text in self._connection:
+                found = json.loads(text)
+                sent_at = datetime.fromisoformat(found["timestamp"]).timestamp()
+                self.ages.append(time.time() - sent_at)
+                self.pauses.append(time.monotonic() - last_mono)
+                last_mono = time.monotonic()
+        except ConnectionClosed:
+            self.was_closed = True
+
+
+@contextlib.asynccontextmanager
+async def reading(sidecar: Sidecar, n: int) -> AsyncIterator[list[Reader]]:
+    async with contextlib.AsyncExitStack() as stack:
+        opening = [connect_async(url(sidecar), additional_headers=bearer()) for _ in range(n)]
+        connections = await asyncio.gather(*map(stack.enter_async_context, opening))
+        readers = [Reader(connection) for connection in connections]
+        tasks = [asyncio.create_task(reader.read()) for reader in readers]
+        try:
+            yield readers
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def measure_rest(sidecar: Sidecar, seconds: float) -> list[float]:
+    """Ask for the live numbers again and again; return how long each answer took."""
+    took, ends_mono = [], time.monotonic() + seconds
+    async with httpx.AsyncClient(headers=bearer("viewer")) as client:
+        while time.monotonic() < ends_mono:
+            began = time.monotonic()
+            answer = await client.get(f"{sidecar.url}/monitoring/metrics/realtime")
+            took.append(time.monotonic() - began)
+            assert answer.status_code == 200
+            await asyncio.sleep(0.05)
+    return sorted(took)
+
+
+def open_idlers(sidecar: Sidecar, n: int) -> list[socket.socket]:
+    """Return sockets whose handshake was sent, and that nobody ever reads."""
+    found = []
+    for _ in range(n):
+        idler = socket.create_connection(("127.0.0.1", sidecar.port), timeout=5)
+        idler.sendall(request())
+        found.append(idler)
+    return found
+
+
+async def is_rid_of(sidecar: Sidecar, n: int, since_mono: float) -> float:
+    """Return after how many seconds only *n* clients are left."""
+    async with httpx.AsyncClient(headers=bearer("viewer")) as client:
+        while time.monotonic() - since_mono < 3 * CLOSED_WITHIN_SECONDS:
+            answer = await client.get(f"{sidecar.url}/monitoring/status")
+            if answer.json()["clients"] == n:
+                break
+            await asyncio.sleep(0.1)
+    return time.monotonic() - since_mono
+
+
+def is_closed(idler: socket.socket) -> bool:
+    """Read what was never read, up to the end that has to be there."""
+    idler.settimeout(1)
+    try:
+        while idler.recv(1 << 20):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("many_files")
+def test_clients_that_never_read_disturb_nobody(exporter: Exporter, record_property: Any) -> None:
+    async def watch(sidecar: Sidecar) -> tuple[list[Reader], list[float], float]:
+        async with reading(sidecar, READERS) as readers:
+            idlers = await asyncio.to_thread(open_idlers, sidecar, IDLERS)
+            gone, rest = await asyncio.gather(
+                is_rid_of(sidecar, READERS, time.monotonic()), measure_rest(sidecar, WATCH_SECONDS)
+            )
+            assert all(await asyncio.to_thread(lambda: [is_closed(idler) for idler in idlers]))
+            for idler in idlers:
+                idler.close()
+            return readers, rest, gone
+
+    with Sidecar(exporter_url=exporter.url) as sidecar:
+        readers, rest, gone_seconds = asyncio.run(watch(sidecar))
+        assert "Traceback" not in sidecar.child.log_text()
+    oldest = max(max(reader.ages) for reader in readers)
+    longest_pause = max(max(reader.pauses) for reader in readers)
+    figures = {
+        "oldest_seconds": oldest,
+        "longest_pause_seconds": longest_pause,
+        "idlers_gone_seconds": gone_seconds,
+        "rest_p99_seconds": rest[int(len(rest) * 0.99)],
+        "rest_median_seconds": rest[len(rest) // 2],
+    }
+    for name, value in figures.items():
+        record_property(name, round(value, 3))
+    print(figures)
+    assert not any(reader.was_closed for reader in readers)
+    assert min(len(reader.ages) for reader in readers) >= WATCH_SECONDS / 2
+    assert oldest < OLDEST_SECONDS
+    assert longest_pause < OLDEST_SECONDS
+    assert gone_seconds < CLOSED_WITHIN_SECONDS
+    assert figures["rest_p99_seconds"] < REST_P99_SECONDS
