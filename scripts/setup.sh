@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real parts that the tests and the demo run: brokers, Prometheus, Alertmanager.
+# Installs the real parts that the tests and the demo run: brokers, databases, Prometheus, Alertmanager.
 # Only missing ones are installed; their services are neither started nor left enabled.
 set -euo pipefail
 
@@ -28,6 +28,7 @@ rabbitmq-server rabbitmq-server epmd
 redis-server redis-server
 redis-sentinel redis-sentinel
 victoria-metrics victoria-metrics
+postgresql pg_ctlcluster
 openssl openssl
 shellcheck shellcheck
 iproute2 ss tc
