@@ -26,8 +26,15 @@ READING_SECONDS = 0.5
 VISIBILITY_SECONDS = 4
 EXTRA = ("--queue-interval", str(INTERVAL_SECONDS), "--worker-interval", "2")
 APP = "workload.configured_app"
-IMPATIENT = {"broker_transport_options": {"visibility_timeout": VISIBILITY_SECONDS}}
-ENV = {"CONFIGURATION": json.dumps(IMPATIENT)}
+IMPATIENT = {"visibility_timeout": VISIBILITY_SECONDS}
+# Kombu's own pause is a hundred seconds.
+BUSTLING = IMPATIENT | {"unacked_restore_interval": 1, "unacked_restore_throttle": 1}
+
+
+def configured(**options: int) -> dict[str, str]:
+    """Return the environment of a worker with these transport options."""
+    return {"CONFIGURATION": json.dumps({"broker_transport_options": options})}
+
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(STOPPED_SECONDS + 240)]
 
@@ -109,7 +116,7 @@ def test_a_message_that_came_back_from_a_dead_worker_is_young(valkey: Valkey) ->
     with (
         Exporter(valkey.url, extra=EXTRA) as exporter,
         make_app(valkey.url) as app,
-        Worker(valkey.url, "dies", app=APP, concurrency=1, env=ENV) as dies,
+        Worker(valkey.url, "dies", app=APP, concurrency=1, env=configured(**IMPATIENT)) as dies,
     ):
         exporter.ready()
         dies.ready()
@@ -118,16 +125,59 @@ def test_a_message_that_came_back_from_a_dead_worker_is_young(valkey: Valkey) ->
         exporter.wait_for_value("celery_queue_unacked", 2, queue="celery")
         exporter.child.wait_until(lambda: exporter.sum(UNACKED_AGE) > 2, 15, "an unacked age")
         dies.child.kill()
-        with Worker(valkey.url, "brings", app=APP, queues=("mail",), env=ENV):
+        with Worker(valkey.url, "brings", app=APP, queues=("mail",), env=configured(**BUSTLING)):
             exporter.wait_for_value("celery_queue_length", 2, queue="celery", timeout_seconds=60)
             assert exporter.sum(AGE, queue="celery") < VISIBILITY_SECONDS / 2
+
+
+def test_what_waits_behind_messages_that_came_back_keeps_its_age(valkey: Valkey) -> None:
+    with (
+        Exporter(valkey.url, extra=EXTRA) as exporter,
+        make_app(valkey.url) as app,
+        Worker(valkey.url, "dies", app=APP, concurrency=1, env=configured(**IMPATIENT)) as dies,
+    ):
+        exporter.ready()
+        dies.ready()
+        app.send_task("configured.succeed", queue="celery")
+        exporter.wait_for_value("celery_worker_events_enabled", 1, worker=dies.node)
+        began = time.monotonic()
+        # One runs, four are held, three wait.
+        for _ in range(8):
+            app.send_task("configured.sleep", args=[600], queue="celery")
+        exporter.wait_for_value("celery_queue_length", 3, queue="celery")
+        dies.child.kill()
+        with Worker(valkey.url, "brings", app=APP, queues=("mail",), env=configured(**BUSTLING)):
+            exporter.wait_for_value("celery_queue_length", 7, queue="celery", timeout_seconds=60)
+            follow(exporter, began, time.monotonic() - began + 3)
+
+
+def test_a_stamped_message_that_came_back_is_young_on_rabbitmq(
+    shared_rabbitmq: RabbitMQ, rabbitmq_url: str
+) -> None:
+    extra = (*EXTRA, "--broker-management-url", shared_rabbitmq.management_url)
+    with (
+        Exporter(rabbitmq_url, extra=extra) as exporter,
+        make_app(rabbitmq_url) as app,
+        Worker(rabbitmq_url, "dies", app=APP, concurrency=1) as dies,
+    ):
+        dies.ready()
+        exporter.wait_for_value("celery_queue_length", 0, queue="celery")
+        stamp = int(time.time()) - 100
+        for _ in range(3):
+            app.send_task("configured.sleep", args=[600], queue="celery", timestamp=stamp)
+        exporter.wait_for_value("celery_queue_unacked", 2, queue="celery")
+        dies.child.kill()
+        back = time.monotonic()
+        exporter.wait_for_value("celery_queue_length", 2, queue="celery")
+        exporter.child.wait_until(lambda: exporter.sum(AGE) > 1, 30, "an age")
+        assert exporter.sum(AGE) <= time.monotonic() - back
 
 
 def test_an_eta_beyond_the_visibility_timeout_is_a_risk(valkey: Valkey) -> None:
     with (
         Exporter(valkey.url, extra=EXTRA) as exporter,
         make_app(valkey.url) as app,
-        Worker(valkey.url, "holds", app=APP, env=ENV) as holds,
+        Worker(valkey.url, "holds", app=APP, env=configured(**IMPATIENT)) as holds,
     ):
         exporter.ready()
         holds.ready()

@@ -161,7 +161,7 @@ class _ManagementApi:
                 queue.messages_ready,
                 queue.messages_unacknowledged,
                 queue.consumers,
-                head_sent_at=_stamp(queue.head_message_timestamp),
+                head_sent_at=_head_sent_at(queue),
             )
             for queue in self._fetch()
             if not _is_internal(queue)
@@ -187,8 +187,12 @@ def _is_internal(queue: _ApiQueue) -> bool:
     )
 
 
-def _stamp(head_message_timestamp: object) -> float | None:
-    """Return the AMQP timestamp of a queue's first message, if its publisher set one."""
-    if not isinstance(head_message_timestamp, int) or head_message_timestamp <= 0:
-        return None
-    return float(head_message_timestamp)
+def _head_sent_at(queue: _ApiQueue) -> float | None:
+    """Return the AMQP timestamp of a queue's first message, if its publisher set one.
+
+    RabbitMQ 3.10 takes the first of those that wait and those that are unacknowledged: while
+    there are any of these, nobody knows which it is.
+    """
+    stamp = queue.head_message_timestamp
+    is_of_waiting = queue.messages_ready > 0 and queue.messages_unacknowledged == 0
+    return float(stamp) if is_of_waiting and isinstance(stamp, int) and stamp > 0 else None

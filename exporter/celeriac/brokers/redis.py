@@ -64,7 +64,6 @@ class BrokerQueues:
     def fetch(
         self, queues: Collection[str], visibility_timeout_seconds: float | None = None
     ) -> QueueSample:
-        began_mono = time.monotonic()
         with self._session.use() as opened:
             client, keys = opened.client, opened.keys
             lengths = _lengths_by_queue(client, keys, list(queues))
@@ -81,7 +80,7 @@ class BrokerQueues:
             )
             for name, several in lengths.items()
         }
-        return QueueSample(depths, fetch_seconds=time.monotonic() - began_mono)
+        return QueueSample(depths)
 
     def close(self) -> None:
         self._session.close()

@@ -46,11 +46,24 @@ class _Unacked(NamedTuple):
     eta_at: float | None
 
 
+class _Delivery(NamedTuple):
+    """When a worker says that it took a message, and not before when."""
+
+    delivered_at: float
+    since_at: float
+
+
 class UnackedMessages:
-    """Which queue each unacknowledged message came from; every message is read once."""
+    """Which queue each unacknowledged message came from; every message is read once.
+
+    The time of a delivery is the worker's clock. What was not there at the last look has come
+    since: a clock that is behind makes nothing older.
+    """
 
     def __init__(self) -> None:
         self._known: dict[bytes, _Unacked] = {}
+        self._deliveries: dict[bytes, _Delivery] = {}
+        self._looked_at = 0.0
 
     def by_queue(
         self,
@@ -62,21 +75,31 @@ class UnackedMessages:
         """Return what is held of each queue, None if it is too much to look at."""
         if client.zcard(keys.unacked_index) > MAX_UNACKED:
             self._known.clear()
+            self._deliveries.clear()
+            self._looked_at = 0.0
             return None
+        now = time.time()
         index = client.zrange(keys.unacked_index, 0, -1, withscores=True)
         self._learn(client, keys, [tag for tag, _ in index if tag not in self._known])
         self._known = {tag: self._known[tag] for tag, _ in index if tag in self._known}
+        self._deliveries = {tag: self._delivery(tag, at) for tag, at in index}
+        self._looked_at = now
         held: dict[str, Held] = {}
-        now = time.time()
         for tag, delivered_at in index:
             message = self._known.get(tag)
             if message is not None:
                 queue = queue_of(message.exchange, message.routing_key)
                 until = delivered_at + visibility_timeout_seconds
                 is_at_risk = until < max(now, message.eta_at or 0.0)
-                due_at = max(delivered_at, message.eta_at or 0.0)
+                due_at = max(self._deliveries[tag].since_at, message.eta_at or 0.0)
                 held[queue] = _with_one(held.get(queue, Held()), due_at, now, is_at_risk=is_at_risk)
         return held
+
+    def _delivery(self, tag: bytes, delivered_at: float) -> _Delivery:
+        known = self._deliveries.get(tag)
+        if known is not None and known.delivered_at == delivered_at:
+            return known
+        return _Delivery(delivered_at, max(delivered_at, self._looked_at))
 
     def _learn(self, client: redis.Redis, keys: Keys, tags: list[bytes]) -> None:
         for start in range(0, len(tags), UNACKED_PER_FETCH):

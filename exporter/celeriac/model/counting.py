@@ -49,10 +49,15 @@ class Counting:
         tally.counts[_SENT] += 1
         tally.last_announced_at = event.timestamp
         due_at = event.timestamp
-        if event.eta is not None:
+        now_mono = track.sent_mono = tally.last_event_mono
+        if event.eta is None:
+            line = tally.line
+            line.sent += 1
+            line.last_id = event.uuid
+            if now_mono >= line.next_mono:
+                line.add(event.uuid, track, now_mono)
+        else:
             due_at = max(due_at, epoch_seconds(event.eta) or 0.0)
-        elif due_at >= tally.line.next_at:
-            tally.line.add(due_at)
         if track.started_at is None or event.timestamp > track.started_at + RACE_SECONDS:
             track.due_at = due_at
         else:
@@ -63,8 +68,6 @@ class Counting:
     def _received(self, track: Track, tally: TaskTally, event: TaskEventLike) -> None:
         tally.counts[_RECEIVED] += 1
         tally.last_announced_at = track.received_at = event.timestamp
-        if track.due_at is not None and event.eta is None and track.due_at > tally.line.cut:
-            tally.line.cut = track.due_at
         # Redelivered or sent again under the same id: it lives once more.
         track.is_ended = False
 

@@ -211,7 +211,12 @@ class Head(NamedTuple):
     task_id: str
     eta_at: float | None = None
     is_redelivered: bool = False
-    """It has been held by a worker and come back: when it was sent says nothing about its wait."""
+    """A worker has had it, and it came back or is sent again: when it was first sent says nothing
+    about its wait."""
+    digest: int = 0
+    """Tells it from another message of the same task."""
+    seconds_ago: float = 0.0
+    """When it was looked at."""
 
 
 class QueueDepth(NamedTuple):

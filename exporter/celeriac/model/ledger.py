@@ -44,7 +44,7 @@ class TaskLedger:
         self._table = table
         self._tracked_tasks = limits.tracked_tasks
         self._workers = workers
-        self._tracks = Tracks(limits.tracked_tasks)
+        self._tracks = Tracks(limits.tracked_tasks, pinned=table.lines.pinned)
         self._held: deque[_Held] = deque()
         counting = Counting(table, workers)
         self._count, self._count_held = counting.by_type, counting.held_by_type
@@ -74,10 +74,9 @@ class TaskLedger:
             if kind in ENDS:
                 self._end(track, event, now_mono)
 
-    def waiting_since(self, task_id: str) -> float | None:
-        """Return the later of sending and ETA of a task that nobody has received since."""
-        track = self._tracks.peek(task_id)
-        return None if track is None or track.received_at is not None else track.due_at
+    def peek(self, task_id: str) -> Track | None:
+        """Return what is remembered of a task that has not ended."""
+        return self._tracks.peek(task_id)
 
     def learn(self, request: Request, now_mono: float) -> None:
         """Take task and queue of an id from a worker's own list, unless they are known."""

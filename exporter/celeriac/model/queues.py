@@ -8,10 +8,12 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from celeriac.model.admission import Admission
-from celeriac.model.ages import HeadBook, SentAt, age_by_stamps
+from celeriac.model.ages import HeadBook, StampBook
 from celeriac.model.facts import Moment, QueueDepth, QueueSample
-from celeriac.model.lines import Line
+from celeriac.model.lines import Lines, Peek
 from celeriac.model.snapshot import QueueView
+from celeriac.model.stalls import Backlog
+from celeriac.model.track import Track
 
 SERIES_PER_QUEUE = 8
 # After a longer pause between two samples nobody knows what was in the queues meanwhile.
@@ -30,20 +32,22 @@ class Consumption(NamedTuple):
 class QueueBook:
     """The last sample of the queues, replaced whole by the next one."""
 
-    def __init__(self, admission: Admission, due_at: SentAt) -> None:
+    def __init__(self, admission: Admission, peek: Peek[Track]) -> None:
         self._admission = admission
-        self._heads = HeadBook(due_at)
+        self._peek = peek
+        self._heads = HeadBook(peek)
+        self._stamps = StampBook()
         self._ages: dict[str, float] = {}
         self._waiting_since_mono: dict[str, float] = {}
         self._depths: Mapping[str, QueueDepth] = {}
-        self._sampled_mono: float | None = None
+        self.sampled_mono: float | None = None
         self._delayed: int | None = None
 
     def replace(
         self,
         sample: QueueSample,
         in_use: AbstractSet[str],
-        lines: Mapping[str, Line],
+        lines: Lines[Track],
         now: Moment,
     ) -> None:
         """Replace everything; every queue that is *in_use* keeps its label value.
@@ -60,34 +64,34 @@ class QueueBook:
         for queue, depth in sorted(sample.depths.items()):
             shown = self._admission.admit(queue, now.mono)
             admitted[shown] = _add(admitted.get(shown), depth)
-        self._depths, self._delayed, self._sampled_mono = admitted, sample.delayed, now.mono
+        self._depths, self._delayed, self.sampled_mono = admitted, sample.delayed, now.mono
         self._ages = ages
 
-    def _oldest(
-        self, sample: QueueSample, lines: Mapping[str, Line], now: Moment
-    ) -> dict[str, float]:
-        """Return the age of each queue's oldest message where one is proven; 0 of an empty one."""
-        ages = self._heads.ages(sample.depths, now)
-        for queue, depth in sample.depths.items():
-            if depth.ready == 0:
-                ages[queue] = 0.0
-            elif queue not in ages:
-                age = age_by_stamps(depth, lines.get(queue), now)
-                if age is not None:
-                    ages[queue] = age
+    def _oldest(self, sample: QueueSample, lines: Lines[Track], now: Moment) -> dict[str, float]:
+        """Return the largest age that is proven of each queue, if any; 0 of an empty one."""
+        depths = sample.depths
+        ages = {queue: 0.0 for queue, depth in depths.items() if depth.ready == 0}
+        for proven in (
+            self._heads.ages(depths, now),
+            self._stamps.ages(depths, now, sample.fetch_seconds),
+            lines.ages(depths, now.mono, sample.fetch_seconds, self._peek),
+        ):
+            for queue, age in proven.items():
+                ages[queue] = max(age, ages.get(queue, 0.0))
         return ages
 
     def _note_waiting(self, depths: Mapping[str, QueueDepth], now_mono: float) -> None:
-        is_first = self._sampled_mono is None or now_mono - self._sampled_mono > MAX_PAUSE_SECONDS
+        is_first = self.sampled_mono is None or now_mono - self.sampled_mono > MAX_PAUSE_SECONDS
         known = {} if is_first else self._waiting_since_mono
         self._waiting_since_mono = {
             queue: known.get(queue, now_mono) for queue, depth in depths.items() if depth.ready
         }
 
-    def waiting(self, now_mono: float, seconds: float) -> set[str]:
-        """Return the queues that had messages in every sample for that long."""
-        since = self._waiting_since_mono.items()
-        return {queue for queue, since_mono in since if now_mono - since_mono >= seconds}
+    def backlog(self, now_mono: float, max_age_seconds: float) -> Backlog | None:
+        """Return since when each queue has had messages; None if the last sample is too old."""
+        if self.sampled_mono is None or not self._is_fresh(now_mono, max_age_seconds):
+            return None
+        return Backlog(self._waiting_since_mono, self.sampled_mono)
 
     def delayed(self, now_mono: float, max_age_seconds: float) -> int | None:
         return self._delayed if self._is_fresh(now_mono, max_age_seconds) else None
@@ -111,7 +115,7 @@ class QueueBook:
         ]
 
     def _is_fresh(self, now_mono: float, max_age_seconds: float) -> bool:
-        sampled = self._sampled_mono
+        sampled = self.sampled_mono
         return sampled is not None and now_mono - sampled <= max_age_seconds
 
 

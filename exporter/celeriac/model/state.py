@@ -23,13 +23,11 @@ from celeriac.model.facts import (
     WorkerReport,
 )
 from celeriac.model.ledger import TaskLedger
-from celeriac.model.lines import Line
 from celeriac.model.own_counts import OwnCounts
 from celeriac.model.queues import SERIES_PER_QUEUE, Consumption, QueueBook
 from celeriac.model.routes import RouteMap, births
 from celeriac.model.snapshot import ExporterView, Snapshot
 from celeriac.model.sources import SourceView, source_logs
-from celeriac.model.stalls import STALLED_AFTER_SECONDS
 from celeriac.model.tallies import Buckets
 from celeriac.model.tally_table import SERIES_PER_TASK, TallyTable
 from celeriac.model.workers import Patience, WorkerBook
@@ -80,7 +78,7 @@ class ClusterState:
         )
         self._workers = WorkerBook(options.patience, limits.workers, self._budget, self._overflows)
         self._ledger = TaskLedger(self._table, limits, self._workers)
-        self._queues = QueueBook(self._queue_names, self._ledger.waiting_since)
+        self._queues = QueueBook(self._queue_names, self._ledger.peek)
         self._beat = BeatBook(limits.beat_entries, self._budget, self._overflows)
         self._sources = source_logs(options.sources)
         self._own = OwnCounts()
@@ -151,19 +149,9 @@ class ClusterState:
             living = frozenset(sample.depths).union(self._workers.consumption().workers)
             self._table.living_queues = living
             in_use = living | self._table.queue_names()
-            self._queues.replace(sample, in_use, self._lines(sample, now), now)
-
-    def _lines(self, sample: QueueSample, now: Moment) -> dict[str, Line]:
-        """Return who waits in each queue, as far as every receipt of a message was heard."""
-        lines = self._table.lines
-        for queue, depth in sample.depths.items():
-            if depth.ready == 0 and queue in lines:
-                lines[queue].empty(now.wall - sample.fetch_seconds)
-        unheard = self._workers.unheard_queues()
-        for queue, line in lines.items():
-            if unheard is None or queue in unheard:
-                line.forget()
-        return lines
+            unheard = self._workers.unheard_queues(self._queues.sampled_mono or 0.0)
+            self._table.lines.doubt(unheard, self._workers.missed)
+            self._queues.replace(sample, in_use, self._table.lines, now)
 
     def replace_beat(self, entries: Iterable[BeatEntry], now: Moment) -> None:
         """Take one sample of the schedule; what is not in it is gone."""
@@ -185,8 +173,7 @@ class ClusterState:
             self._own.subscribe(now, has_kept_events=has_kept_events)
             self._workers.listen(now)
             if not has_kept_events:
-                for line in self._table.lines.values():
-                    line.forget()
+                self._table.lines.forget()
 
     def not_listening(self, now: Moment) -> None:
         """Events cannot arrive."""
@@ -248,8 +235,8 @@ class ClusterState:
         queues_max_age = INTERVALS_UNTIL_STALE * self._options.intervals.queues
         with self._lock:
             self._pass_time(now)
-            waiting = self._queues.waiting(now.mono, STALLED_AFTER_SECONDS)
-            workers = self._workers.views(now, workers_max_age, waiting)
+            backlog = self._queues.backlog(now.mono, queues_max_age)
+            workers = self._workers.views(now, workers_max_age, backlog)
             reports = [worker.report for worker in workers if worker.report is not None]
             return Snapshot(
                 tallies=self._table.views(mark_shown=is_whole_page),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from celeriac.model.admission import OVERFLOW
 from celeriac.model.histogram import Histogram, HistogramView
@@ -88,9 +88,9 @@ class TaskTally:
         "runtime",
     )
 
-    def __init__(self, task: str, queue: str, line: Line | None = None) -> None:
+    def __init__(self, task: str, queue: str, line: Line[Any] | None = None) -> None:
         self.key = (task, queue)
-        self.line = line or Line()
+        self.line: Line[Any] = Line() if line is None else line
         self.counts = [0] * COUNTS_PER_TALLY
         self.exceptions: dict[str, int] = {}
         self.runtime: Histogram | None = None

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 
 from celeriac.model.admission import OVERFLOW, Admission, SeriesBudget
 from celeriac.model.histogram import Histogram
-from celeriac.model.lines import Line
+from celeriac.model.lines import Lines
 from celeriac.model.tallies import (
     SERIES_PER_HISTOGRAM_BESIDE_BOUNDS,
     SERIES_PER_TALLY,
@@ -14,6 +14,7 @@ from celeriac.model.tallies import (
     TallyView,
     TaskTally,
 )
+from celeriac.model.track import Track
 
 # How long a task or queue that nobody knows any more has to be silent before it gives way.
 GONE_AFTER_SECONDS = 600.0
@@ -38,7 +39,7 @@ class TallyTable:
         self._exceptions = exceptions
         self._budget = budget
         self.tallies: dict[tuple[str, str], TaskTally] = {}
-        self.lines: dict[str, Line] = {}
+        self.lines: Lines[Track] = Lines()
         """Who waits in each queue that a tally is kept for."""
         self._overflow = TaskTally(OVERFLOW, OVERFLOW)
         self.living_tasks: AbstractSet[str] | None = None
@@ -58,8 +59,7 @@ class TallyTable:
         if key == (OVERFLOW, OVERFLOW) or not self._budget.take(SERIES_PER_TALLY, now_mono):
             self.tallies[OVERFLOW, OVERFLOW] = self._overflow
             return self._overflow
-        line = self.lines.setdefault(key[1], Line())
-        tally = self.tallies[key] = TaskTally(*key, line)
+        tally = self.tallies[key] = TaskTally(*key, self.lines.of(key[1]))
         tally.last_event_mono = now_mono
         return tally
 
@@ -113,7 +113,7 @@ class TallyTable:
             tally.is_gone = True
             self._budget.give_back(tally.series)
         queues = self.queue_names()
-        self.lines = {queue: line for queue, line in self.lines.items() if queue in queues}
+        self.lines.keep_only(queues)
         self._tasks.keep_only({task for task, _ in self.tallies} | (self.living_tasks or set()))
         self._queues.keep_only(queues | (self.living_queues or set()))
 

@@ -18,14 +18,25 @@ class Waiting:
 
 
 class Track:
-    """One task id. Instants are the senders' clocks, in seconds since the epoch."""
+    """One task id. Instants are the senders' clocks, in seconds since the epoch.
 
-    __slots__ = ("due_at", "is_ended", "received_at", "started_at", "tally", "waiting")
+    ``sent_mono`` is our own: when the last ``task-sent`` arrived.
+    """
+
+    __slots__ = (
+        "due_at", "is_ended", "received_at", "sent_mono", "started_at", "tally", "waiting",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.tally: TaskTally | None = None
         self.waiting: Waiting | None = None
         self.due_at: float | None = None
+        self.sent_mono: float | None = None
         self.received_at: float | None = None
         self.started_at: float | None = None
         self.is_ended = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether it was sent, and no worker has said since that it took it."""
+        return self.due_at is not None and self.received_at is None and not self.is_ended

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from celeriac.model.clock_skew import ClockSkew
 from celeriac.model.cumulative import INCARNATIONS_REMEMBERED, Cumulative
 from celeriac.model.facts import Moment, Stats, WorkerEventLike, WorkerReport
-from celeriac.model.stalls import Idleness, is_stalled
+from celeriac.model.stalls import Backlog, Idleness, is_stalled
 from celeriac.model.starts import Starts
 
 OUTCOMES = ("succeeded", "failed", "rejected", "revoked")
@@ -120,7 +119,7 @@ class Worker:
         self._load1 = _first_number(event.loadavg)
         self._version = event.sw_ver or self._version
         is_free = event.active is not None and event.active < self.pool_processes
-        self.idleness.note(event.pid, event.processed, now.mono, is_free=is_free)
+        self.idleness.note(event, self.freq_seconds, now.mono, is_free=is_free)
         if event.pid is None:
             return False
         is_restart = self._note_pid(event.pid)
@@ -141,6 +140,7 @@ class Worker:
             # What it consumes does not change because one answer is late.
             report = replace(report, bindings=self.report.bindings)
         self.report, self.report_mono = report, now.mono
+        self.idleness.consume(report.queues or (), now.mono)
         if report.active is not None and not self.sends_heartbeats:
             self._active = len(report.active)
         return report.stats is not None and self._take_stats(report.stats, now)
@@ -171,11 +171,11 @@ class Worker:
                 del self._pids[next(iter(self._pids))]
         return is_restart
 
-    def is_stalled(self, waiting_queues: AbstractSet[str], now_mono: float) -> bool | None:
+    def is_stalled(self, backlog: Backlog | None, now_mono: float) -> bool | None:
         """Return whether it does nothing although it could; see ``stalls``."""
-        if not self.sends_heartbeats or self.report is None:
+        if backlog is None or self.report is None:
             return None
-        return is_stalled(self.report, self.idleness.seconds(now_mono), waiting_queues)
+        return is_stalled(self.report, self.idleness, backlog, now_mono)
 
     def view(
         self, *, is_current: bool, with_report: bool, is_stalled: bool | None = None

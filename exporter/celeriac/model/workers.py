@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from celeriac.model.admission import OVERFLOW, SeriesBudget
 from celeriac.model.cumulative import Cumulative
 from celeriac.model.facts import Moment, Stats, WorkerConf, WorkerEventLike, WorkerReport
 from celeriac.model.queues import Consumption
+from celeriac.model.stalls import Backlog
 from celeriac.model.worker import Worker, WorkerView
 
 # Two heartbeats may be missed before a worker is called down.
@@ -22,8 +22,8 @@ GRACE_AFTER_OUTAGE_SECONDS = 30.0
 # The most that one worker takes beside its tasks: gauges, outcomes, CPU modes.
 SERIES_PER_WORKER = 22
 MAX_EARLY_STARTS = 1000
-# ``uptime`` is in whole seconds, and its answer may have waited for the slowest worker.
-UPTIME_TOLERANCE_SECONDS = 10.0
+# ``uptime`` is in whole seconds, and its answer has travelled.
+UPTIME_TOLERANCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +171,22 @@ class WorkerBook:
                 consumption.processes[queue] += slots
         return consumption
 
-    def unheard_queues(self) -> set[str] | None:
-        """Return the queues of workers not known to send task events, None if it may be any."""
+    def unheard_queues(self, since_mono: float) -> set[str] | None:
+        """Return the queues of workers not known to send task events, None if it may be any.
+
+        Also those of workers that have gone since then.
+        """
         queues: set[str] = set()
         for worker in self.by_name.values():
-            if worker.is_up and not worker.starts.are_announced:
+            was_up = self._gone_since(worker) >= since_mono
+            if was_up and not worker.starts.are_announced:
                 if worker.report is None or worker.report.queues is None:
                     return None
                 queues |= worker.report.queues
         return queues
 
     def views(
-        self, now: Moment, max_age_seconds: float, waiting_queues: AbstractSet[str]
+        self, now: Moment, max_age_seconds: float, backlog: Backlog | None
     ) -> list[WorkerView]:
         """Return all workers; what is older than *max_age_seconds* is left out."""
         workers = list(self.by_name.values())
@@ -192,7 +196,7 @@ class WorkerBook:
             worker.view(
                 is_current=self._is_current(worker, now.mono, max_age_seconds),
                 with_report=now.mono - worker.report_mono <= max_age_seconds,
-                is_stalled=worker.is_stalled(waiting_queues, now.mono),
+                is_stalled=worker.is_stalled(backlog, now.mono),
             )
             for worker in workers
         ]

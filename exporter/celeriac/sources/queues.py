@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from celeriac.brokers.contract import Queues
 from celeriac.clock import Clock
@@ -49,8 +50,11 @@ class QueuesSource:
         if self._info is None:
             self._info = self._queues.fetch_info()
         reports = self._state.worker_reports()
-        sample = self._queues.fetch(sorted(self._names(reports)), _visibility_timeout(reports))
-        self._state.replace_queues(sample, self._clock())
+        names = sorted(self._names(reports))
+        began = self._clock()
+        sample = self._queues.fetch(names, _visibility_timeout(reports))
+        now = self._clock()
+        self._state.replace_queues(replace(sample, fetch_seconds=now.mono - began.mono), now)
         self._state.set_broker(is_up=True, info=self._info)
 
     def _names(self, reports: Iterable[WorkerReport]) -> set[str]:

@@ -133,20 +133,6 @@ def test_of_a_worker_born_while_nobody_heard_all_is_missed(cluster: Cluster) -> 
     assert missed(cluster) == 40
 
 
-def test_a_worker_born_right_before_the_exporter_listened_is_not_taken_for_a_later_one(
-    cluster: Cluster,
-) -> None:
-    worker = FakeWorker(cluster, processed=2)
-    worker.beat()
-    # In whole seconds, and received with the answers of slower workers.
-    cluster.wait(3)
-    cluster.answer(report(stats=stats(pid=worker.pid, uptime_seconds=1)))
-    for _ in range(4):
-        worker.begin(5)
-        worker.beat()
-    assert missed(cluster) == 0
-
-
 def test_growth_in_a_gap_is_missed(cluster: Cluster) -> None:
     worker = FakeWorker(cluster)
     worker.greet()
