@@ -115,16 +115,27 @@ def read(reading: Reading, window: Span, scope: Scope) -> Readings:
     earlier = Span(2 * window.start - window.end, window.start)
     windows = (earlier, window)
     history = CounterHistory(reading, FAMILIES, job, (earlier.start, *window))
-    place = scope.labels("job", "task", "queue")
-    minutes = [BestMinute(reading, FINISHED, place, span) for span in windows]
     levels = {label: _begin(reading, gauges, job, window) for label, gauges in GAUGES.items()}
     gains, scrapes = history.read()
+    counted = [
+        _in_scope(totals(gained, scrapes.shifts(span)), scope)
+        for span, gained in zip(windows, gains, strict=True)
+    ]
+    minutes = [
+        BestMinute(reading, _busy(every), scope.labels("job", "task", "queue"), span)
+        for span, every in zip(windows, counted, strict=True)
+    ]
     before, now = (
-        Measured(span, _in_scope(totals(gained, scrapes.shifts(span)), scope), minute.find())
-        for span, gained, minute in zip(windows, gains, minutes, strict=True)
+        Measured(span, every, minute.find())
+        for span, every, minute in zip(windows, counted, minutes, strict=True)
     )
     queues, workers = (_levels(levels[label], label, scope) for label in ("queue", "worker"))
     return Readings(now, before, queues, workers, scrapes)
+
+
+def _busy(every: Totals) -> frozenset[str]:
+    """Return the families of ends that gained anything."""
+    return frozenset(name for name in FINISHED if any(every.get(name, {}).values()))
 
 
 def _in_scope(every: Totals, scope: Scope) -> Totals:

@@ -23,11 +23,13 @@ from celeriac.clients.promql import selector
 from celeriac.clients.resets import Falls, Families, Key, ResetSearch, label
 from celeriac.clients.scrapes import Scrapes, cluster_of, target_of
 
-HOUR_MS = 3_600_000
-# Where the sample before a moment is looked for at first ...
-NEAR_MS = HOUR_MS
-# ... and how far before the first window for a series that is not there.
-LOOK_BACK_MS = 6 * HOUR_MS
+MINUTE_MS = 60_000
+# Where the last sample before a moment is looked for at first ...
+NEAR_MS = 10 * MINUTE_MS
+# ... then, for a series that is not there, and at last as far back as anything is looked at.
+FARTHER_MS = (60 * MINUTE_MS, 1 << 60)
+# At least so far before the last window.
+LOOK_BACK_MS = 360 * MINUTE_MS
 # On every page of the exporter's, once.
 HEARTBEAT = "celery_active_workers"
 PILOTS = 3
@@ -51,7 +53,7 @@ class CounterHistory:
         self._families = families
         self._equal = tuple(equal)
         self._marks = marks
-        self._all = Span(marks[0] - LOOK_BACK_MS, marks[-1])
+        self._all = Span(min(marks[0] - FARTHER_MS[0], marks[-2] - LOOK_BACK_MS), marks[-1])
         self._counts = {name: self._begin("resets", {name}) for name in sorted(families.counted)}
         self._heartbeats = self._begin("samples", {HEARTBEAT})
         self._near = [
@@ -76,18 +78,21 @@ class CounterHistory:
     def _values(self) -> Sequence[Mapping[Key, float]]:
         """Return the last value of every series at each mark."""
         values = [_last(pending()) for pending in self._near]
-        far = [
-            self._begin_far(self._known.keys() - near.keys(), mark)
-            for near, mark in zip(values, self._marks, strict=True)
-        ]
-        for near, pending_ones in zip(values, far, strict=True):
-            for pending in pending_ones:
-                near.update(_last(pending()))
+        for reach_ms in FARTHER_MS:
+            farther = [
+                self._begin_farther(self._known.keys() - found.keys(), mark, reach_ms)
+                for found, mark in zip(values, self._marks, strict=True)
+            ]
+            for found, pending_ones in zip(values, farther, strict=True):
+                for pending in pending_ones:
+                    found.update(_last(pending()))
         return values
 
-    def _begin_far(self, missing: Iterable[Key], mark: Milliseconds) -> list[Pending]:
+    def _begin_farther(
+        self, missing: Iterable[Key], mark: Milliseconds, reach_ms: Milliseconds
+    ) -> list[Pending]:
         """Look for series that are not near the mark: gone, away for a while, or not born yet."""
-        span = Span(self._all.start, mark)
+        span = Span(max(self._all.start, mark - reach_ms), mark)
         tasks = {label(key, "task") for key in missing} - {""}
         of_tasks = {key.name for key in missing if label(key, "task")}
         others = {key.name for key in missing} - of_tasks

@@ -47,8 +47,12 @@ class Series(NamedTuple):
     points: Sequence[Point]
 
 
-class _Row(msgspec.Struct):
-    metric: dict[str, str]
+Metrics: TypeAlias = dict[bytes, tuple[str, Labels]]
+"""Name and labels by their text: the same ones come in answer after answer."""
+
+
+class _Row(msgspec.Struct, gc=False):
+    metric: msgspec.Raw
     value: tuple[float, str] | None = None
     values: list[tuple[float, str]] = []
 
@@ -65,6 +69,7 @@ class _Answer(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Answer)
+_METRIC_DECODER = msgspec.json.Decoder(dict[str, str])
 
 
 def check_status(status: int, *, has_timed_out: bool) -> None:
@@ -78,27 +83,36 @@ def check_status(status: int, *, has_timed_out: bool) -> None:
     raise PrometheusAnswerError(f"Prometheus answers {status}")
 
 
-def decode(body: bytes) -> list[Series]:
-    """Return the series of a vector or a matrix. Errors: PrometheusAnswerError."""
+def decode(body: bytes, known: Metrics) -> list[Series]:
+    """Return the series of a vector or a matrix; *known* holds metrics of answers before.
+
+    Errors: PrometheusAnswerError.
+    """
     try:
         answer = _DECODER.decode(body)
+        _check(answer)
+        return [_series(row, known) for row in answer.data.result] if answer.data else []
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise PrometheusAnswerError("Prometheus' answer cannot be read") from None
+    except (ValueError, OverflowError):
+        raise PrometheusAnswerError("Prometheus' answer has values that are no numbers") from None
+
+
+def _check(answer: _Answer) -> None:
     if answer.status != "success" or answer.data is None:
         raise PrometheusAnswerError("Prometheus refuses the query")
     if answer.warnings or answer.is_partial:
         # A total that lacks the samples of one store is wrong and does not look so.
         raise PrometheusAnswerError("Prometheus' answer is partial")
-    try:
-        return [_series(row) for row in answer.data.result]
-    except (ValueError, OverflowError):
-        raise PrometheusAnswerError("Prometheus' answer has values that are no numbers") from None
 
 
-def _series(row: _Row) -> Series:
-    name = row.metric.pop("__name__", "")
+def _series(row: _Row, known: Metrics) -> Series:
+    metric = bytes(row.metric)
+    if metric not in known:
+        labels = _METRIC_DECODER.decode(metric)
+        known[metric] = labels.pop("__name__", ""), frozenset(labels.items())
     values = row.values if row.value is None else (row.value,)
     points = [(round(at * 1000), float(text)) for at, text in values]
     if not all(math.isfinite(value) for _, value in points):
         points = [point for point in points if math.isfinite(point[1])]
-    return Series(name, frozenset(row.metric.items()), points)
+    return Series(*known[metric], points)

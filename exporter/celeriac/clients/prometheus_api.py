@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 from celeriac.clients import promql
 from celeriac.clients.prometheus_answers import (
     Labels,
+    Metrics,
     Milliseconds,
     Point,
     PrometheusAnswerError,
@@ -88,10 +89,16 @@ class PrometheusApi:
             raise PrometheusTooSlowError("Prometheus did not answer in the time allowed")
         return left
 
-    def post(self, path: str, form: Mapping[str, str], deadline_mono: float) -> list[Series]:
+    def post(
+        self,
+        path: str,
+        form: Mapping[str, str],
+        deadline_mono: float,
+        known: Metrics | None = None,
+    ) -> list[Series]:
         """Send one query and return its series. Errors: PrometheusError."""
         try:
-            return decode(self._read(path, form, deadline_mono))
+            return decode(self._read(path, form, deadline_mono), {} if known is None else known)
         except (requests.Timeout, TimeoutError) as error:
             raise PrometheusTooSlowError("Prometheus did not answer in time") from error
         except (requests.RequestException, HTTPError, OSError) as error:
@@ -144,6 +151,7 @@ class Reading:
         self._api = api
         self._threads = threads
         self._deadline_mono = deadline_mono
+        self._known: Metrics = {}
 
     def begin(self, template: str, selected: str, span: Span) -> Pending:
         """Begin to read each series' value at the span's end; its start gives the range."""
@@ -173,7 +181,7 @@ class Reading:
         return self.begin("samples", promql.selector([name], sorted(labels)), span)
 
     def _submit(self, path: str, form: Mapping[str, str]) -> Pending:
-        future = self._threads.submit(self._api.post, path, form, self._deadline_mono)
+        future = self._threads.submit(self._api.post, path, form, self._deadline_mono, self._known)
         return lambda: self._wait_for(future)
 
     def _wait_for(self, future: Future[list[Series]]) -> list[Series]:

@@ -55,6 +55,8 @@ class BestMinute:
 
     def find(self) -> Minute | None:
         """Return it, the earliest of several, None if nothing was gained."""
+        if not self._names:
+            return None
         best: Minute | None = None
         hopes = sorted(self._hopes().items(), key=lambda hope: (-hope[1], hope[0]))
         for end, hope in hopes[:MAX_LOOKS]:

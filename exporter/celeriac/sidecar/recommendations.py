@@ -29,6 +29,7 @@ HOARD_PER_PROCESS = 2.0
 HAS_ROOM_PERCENT = 50.0
 IDLE_PERCENT = 10.0
 IDLE_BACKLOG = 1.0
+MIN_IDLE_SECONDS = 900.0
 BACKLOG = 100.0
 MINUTES_TO_DRAIN = 1_440.0
 TAIL = 10.0
@@ -70,7 +71,7 @@ def _missed_events(report: PerformanceReport) -> Findings:
 
 
 def _data_gaps(report: PerformanceReport) -> Findings:
-    window = (report.time_range.end - report.time_range.start).total_seconds()
+    window = _seconds(report)
     away = sum((gap.end - gap.start).total_seconds() for gap in report.data_quality.gaps)
     if 100 * away / window > GAP_PERCENT:
         yield "this report", {"gap_seconds": away, "gap_percent": 100 * away / window}
@@ -146,9 +147,14 @@ def _idle_fleet(report: PerformanceReport) -> Findings:
     processes = sum(slots for slots, busy in fleet if busy is not None)
     busy = sum(slots * busy for slots, busy in fleet if busy is not None) / (processes or 1)
     backlog = sum(queue.mean_backlog or 0.0 for queue in report.queues)
-    if processes > 1 and busy < IDLE_PERCENT and backlog < IDLE_BACKLOG:
+    is_idle = busy < IDLE_PERCENT and backlog < IDLE_BACKLOG
+    if processes > 1 and is_idle and _seconds(report) >= MIN_IDLE_SECONDS:
         evidence = {"busy_percent": busy, "pool_processes": processes, "mean_backlog": backlog}
         yield "the workers", evidence
+
+
+def _seconds(report: PerformanceReport) -> float:
+    return (report.time_range.end - report.time_range.start).total_seconds()
 
 
 def _numbers(row: msgspec.Struct, fields: str) -> Evidence:
@@ -231,7 +237,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "idle-fleet",
-        f"the workers were busy less than {IDLE_PERCENT:g} % of the time, and no message waited",
+        f"for {MIN_IDLE_SECONDS / 60:g} min or more the workers were busy less than "
+        f"{IDLE_PERCENT:g} % of the time, and no message waited",
         "{pool_processes:g} processes were busy {busy_percent:.1f} % of the time",
         "fewer would do",
         _idle_fleet,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from celeriac.sidecar.database import Database, metadata
 from celeriac.sidecar.report_shapes import PerformanceReport, ReportSummary
 
 MAX_REPORTS = 500
+_REPORT_ID = re.compile(r"[0-9a-f]{32}")
 
 REPORTS = Table(
     "reports",
@@ -59,6 +61,8 @@ class ReportStore:
 
     def find(self, report_id: str) -> PerformanceReport | None:
         """Return one report, None if there is none of that id. Errors: DatabaseError."""
+        if not _REPORT_ID.fullmatch(report_id):
+            return None
         query = select(REPORTS.c.report).where(REPORTS.c.report_id == report_id)
         with self._reading() as connection:
             found = connection.scalar(query)

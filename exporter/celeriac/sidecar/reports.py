@@ -21,6 +21,7 @@ from celeriac.clients.prometheus_answers import (
     Span,
 )
 from celeriac.clients.prometheus_api import PrometheusApi
+from celeriac.errors import CeleriacError
 from celeriac.sidecar import report_figures
 from celeriac.sidecar.contract import Call, Role, Route, read_body
 from celeriac.sidecar.database import DatabaseError
@@ -36,6 +37,14 @@ JSON, MARKDOWN = "application/json", "text/markdown"
 FIRST_YEAR = 2000
 MAX_AT_ONCE = 4
 DEFAULT_LISTED, MAX_LISTED = 50, 500
+# The first that fits.
+PROBLEMS: tuple[tuple[type[CeleriacError], int, str], ...] = (
+    (PrometheusTooSlowError, 504,
+     "Prometheus needs too long: ask for a shorter time, or allow more (--report-timeout)"),
+    (PrometheusUnavailableError, 503, "Prometheus cannot be reached"),
+    (PrometheusError, 502, "Prometheus gave no answer that can be used"),
+    (DatabaseError, 503, "saved reports cannot be read"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +188,8 @@ def _problems() -> Iterator[None]:
     """Turn the errors of Prometheus and of the database into answers."""
     try:
         yield
-    except PrometheusTooSlowError as error:
-        detail = (
-            "Prometheus needs too long: choose a shorter time, or allow more (--report-timeout)"
-        )
-        raise ProblemError(504, detail) from error
-    except PrometheusUnavailableError as error:
-        raise ProblemError(503, "Prometheus cannot be reached") from error
-    except PrometheusError as error:
+    except (PrometheusError, DatabaseError) as error:
         logger.warning("no report: %s", error)
-        raise ProblemError(502, "Prometheus gave no answer that can be used") from error
-    except DatabaseError as error:
-        raise ProblemError(503, "saved reports cannot be read") from error
+        found = (row for row in PROBLEMS if isinstance(error, row[0]))
+        _, status, detail = next(found)
+        raise ProblemError(status, detail) from error

@@ -31,7 +31,7 @@ SERIES = [
 TICKS = 36
 MARKS = [12 * STEP_MS + 7, 24 * STEP_MS + 7, 36 * STEP_MS + 7]
 # The first sample is out of sight.
-LOOK_BACK_MS = 12 * STEP_MS
+LOOK_BACK_MS = 24 * STEP_MS
 # Whether ranges are closed on their left, and whether resets() looks at the sample before.
 SERVERS = [(True, False), (False, False), (False, True)]
 
@@ -40,7 +40,8 @@ SERVERS = [(True, False), (False, False), (False, True)]
 def _short_looks() -> Iterator[None]:
     """Make the first look see a few samples and the look-back nearly all, so that both are used."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counters, "NEAR_MS", 4 * STEP_MS)
+        patch.setattr(counters, "NEAR_MS", 2 * STEP_MS)
+        patch.setattr(counters, "FARTHER_MS", (4 * STEP_MS, 1 << 60))
         patch.setattr(counters, "LOOK_BACK_MS", LOOK_BACK_MS)
         yield
 
@@ -84,7 +85,7 @@ def assert_exact(samples: Mapping[Key, Sequence[Point]], server: tuple[bool, boo
     for found, marks in zip(gains, pairwise(MARKS), strict=True):
         for one, points in samples.items():
             if one.name in FAMILIES.counted:
-                in_sight = [point for point in points if point[0] > MARKS[0] - LOOK_BACK_MS]
+                in_sight = [point for point in points if point[0] > MARKS[1] - LOOK_BACK_MS]
                 assert found.get(one, 0.0) == gain(in_sight, Span(*marks)), one
 
 
@@ -118,9 +119,10 @@ def counted(start: int, restart: int | None = None) -> list[Point]:
     )
 
 
-def test_a_restart_needs_the_samples_of_one_series_only() -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_restart_needs_the_samples_of_one_series_only(server: tuple[bool, bool]) -> None:
     series = [of("ok_total", task=f"t{n}") for n in range(50)]
-    prometheus, gains, _ = read({one: counted(100, restart=30) for one in series})
+    prometheus, gains, _ = read({one: counted(100, restart=30) for one in series}, server)
     assert set(gains[1].values()) == {10.0}
     # Of the others two samples each, and those of three to tell when there were scrapes.
     assert prometheus.points_read < 4 * TICKS + 50 * 3

@@ -10,7 +10,7 @@ import pytest
 from reported import HOUR, NOON, quality, queue, report, task, worker
 
 from celeriac.sidecar.recommendations import MAX_FINDINGS_PER_RULE, RULES, recommend
-from celeriac.sidecar.report_shapes import Gap, PerformanceReport
+from celeriac.sidecar.report_shapes import Gap, PerformanceReport, TimeRange
 
 DOCS = Path(__file__).parents[3] / "docs" / "recommendations.md"
 
@@ -163,6 +163,11 @@ def test_a_name_with_braces_is_no_format() -> None:
     rows = [task(), task("{0.__class__}", failed=100, error_rate_percent=10.0)]
     (found,) = recommend(report(tasks=rows))
     assert "task {0.__class__}: 100 of 1000 failed" in found.text
+
+
+def test_a_pause_is_no_idle_fleet() -> None:
+    pause = TimeRange(NOON, NOON + dt.timedelta(minutes=14))
+    assert recommend(report(workers=IDLE, queues=EMPTY, time_range=pause)) == []
 
 
 def test_an_hour_of_gaps_is_compared_with_the_window() -> None:
