@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from bench.rounds import Scenario
-from bench.scenarios import ingestion, lag, loss, memory, page, quiet, sampling, sidecar, start
+from bench.scenarios import (
+    batch,
+    ingestion,
+    lag,
+    loss,
+    memory,
+    page,
+    quiet,
+    sampling,
+    sidecar,
+    start,
+)
 
 SCENARIOS: tuple[Scenario, ...] = (
-    ingestion, loss, lag, page, sampling, memory, quiet, start, sidecar,
+    ingestion, loss, lag, page, sampling, memory, quiet, start, sidecar, batch,
 )  # fmt: skip

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Executable, func, select
+from sqlalchemy import ColumnElement, Connection, Executable, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
 from celeriac.sidecar.chain import RECORDS, Record, VerifyResult, append, head, verify
@@ -21,9 +21,9 @@ from celeriac.sidecar.problems import ProblemError
 __all__ = ["Audit", "Deed", "VerifyResult", "verify"]
 
 # An intent that is older has lost whoever wanted it, on another replica too.
-LONGEST_OPERATION = dt.timedelta(minutes=2)
+LONGEST_OPERATION = dt.timedelta(minutes=5)
 MAX_TARGET_CHARACTERS = 1_000
-MAX_UNWRITTEN = 1_000
+MAX_UNWRITTEN = 100
 
 DONE, INCOMPLETE, FAILED, UNKNOWN = "done", "incomplete", "failed", "unknown"
 
@@ -77,17 +77,20 @@ class Audit:
             with self._database.write() as connection:
                 for statement in along:
                     connection.execute(statement)
-                self._append(connection, record)
+                written = append(connection, record)
         except DatabaseError as error:
             self._tell(error)
             problem = "the audit cannot be written, so nothing was done"
             raise ProblemError(503, problem) from error
+        self._announce(written)
 
     def outcome(self, operation_id: str, result: str, detail: str, *along: Executable) -> None:
         """Record what became of it. What cannot be written now is written as soon as it can be."""
         with self._writing_outcomes:
             if len(self._outcomes) < MAX_UNWRITTEN:
                 self._outcomes.append(_Outcome(operation_id, result, storable(detail), along))
+            else:
+                logger.error("too many outcomes cannot be written: one will be unknown")
             self._write_outcomes()
 
     def tend(self) -> None:
@@ -99,9 +102,12 @@ class Audit:
             if self._database.was_ours_alone:
                 lost_before = max(lost_before, self._began)
             with self._database.write() as connection:
-                self._close_lost(connection, lost_before)
+                written = list(self._close_lost(connection, lost_before))
         except DatabaseError as error:
             self._tell(error)
+            return
+        for record in written:
+            self._announce(record)
 
     def _write_outcomes(self) -> None:
         while self._outcomes:
@@ -118,15 +124,21 @@ class Audit:
         with self._database.write() as connection:
             for statement in outcome.along:
                 connection.execute(statement)
-            self._close(connection, outcome)
+            written = self._close(connection, outcome)
+        if written is None:
+            logger.error("the intent of operation %s is gone", outcome.operation_id)
+        else:
+            self._announce(written)
 
-    def _close(self, connection: Connection, outcome: _Outcome) -> None:
+    def _close(self, connection: Connection, outcome: _Outcome) -> Record | None:
         """Repeat who wanted what, and add what became of it."""
         intent = connection.execute(
             select(*COLUMNS).where(
                 RECORDS.c.operation_id == outcome.operation_id, RECORDS.c.kind == "intent"
             )
-        ).one()
+        ).one_or_none()
+        if intent is None:
+            return None
         record = msgspec.structs.replace(
             Record(**intent._asdict()),
             kind="outcome",
@@ -134,28 +146,31 @@ class Audit:
             detail=outcome.detail,
             time=timestamp(self._clock()),
         )
-        self._append(connection, record)
-        self._metrics.operation(record.action, record.result)
+        return append(connection, record)
 
-    def _close_lost(self, connection: Connection, lost_before: dt.datetime) -> None:
-        is_lost = RECORDS.c.time < timestamp(lost_before)
-        is_unchecked = (RECORDS.c.kind == "intent", RECORDS.c.sequence > self._closed_until)
-        closed = select(RECORDS.c.operation_id).where(RECORDS.c.kind == "outcome")
-        lost = select(RECORDS.c.operation_id).where(
-            *is_unchecked, is_lost, RECORDS.c.operation_id.not_in(closed)
+    def _close_lost(self, connection: Connection, lost_before: dt.datetime) -> Iterator[Record]:
+        intents = RECORDS.alias()
+        is_lost = intents.c.time < timestamp(lost_before)
+        is_unchecked = (intents.c.kind == "intent", intents.c.sequence > self._closed_until)
+        outcome = exists().where(
+            RECORDS.c.operation_id == intents.c.operation_id, RECORDS.c.kind == "outcome"
         )
-        running = select(func.min(RECORDS.c.sequence)).where(*is_unchecked, ~is_lost)
-        first_running = connection.execute(running).scalar()
+        lost = select(intents.c.operation_id).where(*is_unchecked, is_lost, ~outcome)
         for operation_id in connection.execute(lost).scalars().all():
-            self._close(connection, _Outcome(operation_id, UNKNOWN, "the sidecar ended before"))
+            closing = _Outcome(operation_id, UNKNOWN, "the sidecar ended before it knew")
+            if written := self._close(connection, closing):
+                yield written
+        running = select(func.min(intents.c.sequence)).where(*is_unchecked, ~is_lost)
         last = head(connection)
-        self._closed_until = (first_running or (last.sequence if last else 0) + 1) - 1
+        end = connection.execute(running).scalar() or (last.sequence if last else 0) + 1
+        self._closed_until = end - 1
 
-    def _append(self, connection: Connection, record: Record) -> None:
-        tied = append(connection, record)
-        self._metrics.audit_head(tied.sequence)
+    def _announce(self, written: Record) -> None:
+        self._metrics.audit_head(written.sequence)
+        if written.kind == "outcome":
+            self._metrics.operation(written.action, written.result)
         # A second place for the chain, out of reach of whoever can write to the database.
-        logger.info("audit record %d, hash %s", tied.sequence, tied.hash)
+        logger.info("audit record %d, hash %s", written.sequence, written.hash)
 
     def _tell(self, error: DatabaseError) -> None:
         self._metrics.audit_failed()

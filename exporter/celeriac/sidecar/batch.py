@@ -17,9 +17,10 @@ from celeriac.sidecar.contract import Call, Role, Route, read_body
 from celeriac.sidecar.fleet import Fleet
 from celeriac.sidecar.matching import Filter, find
 from celeriac.sidecar.operations import Done, Operations
+from celeriac.sidecar.orders import Order, keep
 from celeriac.sidecar.problems import ProblemError
 from celeriac.sidecar.revoking import How, commands
-from celeriac.sidecar.standing import Order, Standing
+from celeriac.sidecar.standing import Standing
 from celeriac.turns import Patience, Turns
 
 TOTAL_SECONDS = 30.0
@@ -132,7 +133,7 @@ class Batch:
         lacking = [life for life in asked if answer.workers[life[0]] == "no_reply"]
         self._standing.has_not_heard(order, lacking)
         result = INCOMPLETE if answer.failed else DONE
-        return Done(answer, result, answer.summary, self._standing.keep(order))
+        return Done(answer, result, answer.summary, keep(order))
 
 
 def _converse(control: RemoteControl, turns: Turns) -> None:

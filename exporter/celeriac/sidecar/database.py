@@ -24,7 +24,11 @@ metadata = MetaData()
 
 _CONNECT: dict[str, dict[str, Any]] = {
     "sqlite": {"timeout": LOCK_TIMEOUT_SECONDS},
-    "postgresql": {"connect_timeout": LOCK_TIMEOUT_SECONDS, "application_name": "celeriac-sidecar"},
+    "postgresql": {
+        "application_name": "celeriac-sidecar",
+        "connect_timeout": LOCK_TIMEOUT_SECONDS,
+        "tcp_user_timeout": LOCK_TIMEOUT_SECONDS * 1000,
+    },
 }
 # Held until the end of the transaction, against every other process too.
 _BEGIN_WRITING = {
@@ -51,7 +55,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self._dialect = url.partition(":")[0].partition("+")[0]
         self._engine = create_engine(
-            url, connect_args=_CONNECT[self._dialect], pool_timeout=LOCK_TIMEOUT_SECONDS
+            url,
+            connect_args=_CONNECT[self._dialect],
+            pool_timeout=LOCK_TIMEOUT_SECONDS,
+            pool_pre_ping=True,
         )
         self._path = Path(self._engine.url.database or "") if self._dialect == "sqlite" else None
         self._has_tables = False
@@ -101,6 +108,7 @@ class Database:
         self._engine.dispose()
 
     def _claim_file(self, path: Path) -> bool:
+        path.parent.mkdir(parents=True, exist_ok=True)
         claim = os.open(f"{path}-users", os.O_RDWR | os.O_CREAT, 0o600)
         # Whatever ends the process ends its claim.
         self._ends.callback(os.close, claim)

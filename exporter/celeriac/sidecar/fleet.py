@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +20,8 @@ LOOK_SECONDS = 1.0
 GRACE_SECONDS = 0.1
 # Nobody waits for a worker that is silent for longer; it is told when it speaks again.
 REMEMBERED_SECONDS = 120.0
+# Workers tell whole seconds since their start, and looks overlap.
+START_TOLERANCE_SECONDS = 4.0
 
 
 class _Stats(msgspec.Struct, gc=False):
@@ -27,16 +29,24 @@ class _Stats(msgspec.Struct, gc=False):
     uptime: int = 0
 
 
+class _Sign(NamedTuple):
+    """A sign of life: which process, when it was started and heard, by our monotonic clock."""
+
+    pid: int
+    started_mono: float
+    heard_mono: float
+
+
 class _Life(NamedTuple):
     """One run of a worker, from its start to its end."""
 
     number: int
-    stats: _Stats
-    heard_mono: float
+    last: _Sign
 
-    def goes_on(self, stats: _Stats) -> bool:
+    def goes_on(self, sign: _Sign) -> bool:
         # In containers, every run has the same pid.
-        return self.stats.pid == stats.pid and self.stats.uptime <= stats.uptime
+        is_no_later = sign.started_mono < self.last.started_mono + START_TOLERANCE_SECONDS
+        return self.last.pid == sign.pid and is_no_later
 
 
 _decode_stats = msgspec.json.Decoder(_Stats).decode
@@ -87,7 +97,9 @@ class Fleet:
         """Return the number of the present life of each worker; another one after each start."""
         oldest = self._clock_mono() - REMEMBERED_SECONDS
         with self._lock:
-            self._lives = {n: life for n, life in self._lives.items() if life.heard_mono > oldest}
+            self._lives = {
+                n: life for n, life in self._lives.items() if life.last.heard_mono > oldest
+            }
             return {name: life.number for name, life in self._lives.items()}
 
     def forget(self, worker: str) -> None:
@@ -95,23 +107,22 @@ class Fleet:
         with self._lock:
             self._lives.pop(worker, None)
 
-    def _hear(self, said: Mapping[str, _Stats]) -> dict[str, int]:
-        now = self._clock_mono()
+    def _hear(self, signs: Mapping[str, _Sign]) -> dict[str, int]:
         with self._lock:
-            self._answering = frozenset(said)
-            for name, stats in said.items():
+            self._answering = frozenset(signs)
+            for name, sign in signs.items():
                 life = self._lives.get(name)
-                is_same = life is not None and life.goes_on(stats)
+                is_same = life is not None and life.goes_on(sign)
                 number = life.number if life and is_same else next(self._numbers)
-                self._lives[name] = _Life(number, stats, now)
-            return {name: self._lives[name].number for name in said}
+                self._lives[name] = _Life(number, sign)
+            return {name: self._lives[name].number for name in signs}
 
 
 class _RollCall:
     """A conversation: one question to everybody."""
 
     def __init__(self, expected: Set[str], clock_mono: Callable[[], float]) -> None:
-        self.answers: dict[str, _Stats] = {}
+        self.answers: dict[str, _Sign] = {}
         self._expected = expected
         self._clock_mono = clock_mono
         self._began_mono = clock_mono()
@@ -127,8 +138,9 @@ class _RollCall:
         return questions
 
     def hear(self, _question: Question, worker: str, answer: msgspec.Raw) -> None:
-        try:
-            self.answers[worker] = _decode_stats(answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            # Whatever it says, it lives.
-            self.answers[worker] = _Stats()
+        stats = _Stats()
+        # Whatever it says, it lives.
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            stats = _decode_stats(answer)
+        now = self._clock_mono()
+        self.answers[worker] = _Sign(stats.pid, now - stats.uptime, now)

@@ -54,16 +54,18 @@ class Operations:
             if key is None:
                 raise
             return first_answer(self._database, key)
+        done = self._attempt(operation_id, act, (key.give_up(),) if key else ())
+        keep = (key.keep(done.answer),) if key else ()
+        self._audit.outcome(operation_id, done.result, done.detail, *done.along, *keep)
+        return done.answer
+
+    def _attempt(self, operation_id: str, act: Act, give_up: tuple[Executable, ...]) -> Done:
         try:
-            done = act(operation_id)
+            return act(operation_id)
         except (ProblemError, BrokerError) as error:
             why = error.detail if isinstance(error, ProblemError) else "the broker is away"
-            give_up = (key.give_up(),) if key else ()
             self._audit.outcome(operation_id, FAILED, why, *give_up)
             raise
         except BaseException:
             self._audit.outcome(operation_id, UNKNOWN, "the sidecar failed in the middle of it")
             raise
-        keep = (key.keep(done.answer),) if key else ()
-        self._audit.outcome(operation_id, done.result, done.detail, *done.along, *keep)
-        return done.answer

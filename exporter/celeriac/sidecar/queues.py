@@ -19,6 +19,8 @@ from celeriac.sidecar.operations import Done, Operations
 from celeriac.sidecar.problems import ProblemError
 
 MAX_REASON_CHARACTERS = 1_000
+# Of AMQP.
+MAX_NAME_BYTES = 255
 
 
 class PurgeAnswer(msgspec.Struct):
@@ -56,6 +58,8 @@ class Queues:
         queue, reason = call.parameters["queue"], call.request.args.get("reason", "")
         if len(reason) > MAX_REASON_CHARACTERS:
             raise ProblemError(400, f"reason: at most {MAX_REASON_CHARACTERS} characters")
+        if len(queue.encode()) > MAX_NAME_BYTES:
+            raise ProblemError(404, "there is no such queue")
         deed = Deed("queues.purge", queue, reason)
         return self._operations.carry_out(call, deed, None, partial(self._purge, queue))
 

@@ -79,7 +79,7 @@ class Tasks:
         self, control: RemoteControl, task_id: str, workers: list[str]
     ) -> TaskAnswer | None:
         """Return where *task_id* is known as revoked, if it is: by us, or by a worker."""
-        if task_id in self._standing.task_ids():
+        if self._standing.is_revoked(task_id):
             return TaskAnswer(task_id, "revoked")
         replies = control.ask([Question(Command("revoked"), workers)], self._answer_seconds)
         for (worker, _), raw in replies.answers.items():

@@ -302,6 +302,50 @@ def test_an_outcome_that_cannot_be_written_is_written_by_the_next_look(
     assert book.kinds()[1:] == [("one", "outcome", "done")]
 
 
+def test_an_outcome_without_its_intent_does_not_keep_others_from_being_written(
+    book: Book,
+) -> None:
+    book.audit.intent("one", CALLER, DEED)
+    book.execute("DELETE FROM audit_records")
+    book.audit.outcome("one", "done", "")
+    book.write("two")
+    assert [kind for _, kind, _ in book.kinds()] == ["intent", "outcome"]
+
+
+def test_what_is_not_committed_is_not_announced(
+    book: Book, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "celeriac")
+    book.write("one")
+    monkeypatch.setattr(book.database._engine.dialect, "do_commit", broken)
+    with pytest.raises(ProblemError):
+        book.audit.intent("two", CALLER, DEED)
+    assert "audit record 3" not in caplog.text
+    assert book.metric("audit_head") == 2
+
+
+def broken(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_too_many_outcomes_that_cannot_be_written_are_not_all_kept(
+    book: Book, breaking: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_module, "MAX_UNWRITTEN", 1)
+    book.audit.intent("one", CALLER, DEED)
+    book.audit.intent("two", CALLER, DEED)
+    breaking(True)
+    book.audit.outcome("one", "done", "")
+    book.audit.outcome("two", "done", "")
+    breaking(False)
+    book.now += LONGEST_OPERATION * 2
+    book.audit.tend()
+    assert {(name, result) for name, _, result in book.kinds()[2:]} == {
+        ("one", "done"),
+        ("two", "unknown"),
+    }
+
+
 # -- after a crash ---------------------------------------------------------------------------------
 
 

@@ -6,10 +6,12 @@ import msgspec
 import pytest
 from acting_scene import FakeControl, FakeFleet, FakeWorker
 
+from celeriac.control import Question
 from celeriac.sidecar.fleet import (
     GRACE_SECONDS,
     LOOK_SECONDS,
     REMEMBERED_SECONDS,
+    STATS,
     _RollCall,
 )
 
@@ -87,10 +89,21 @@ def test_a_worker_that_said_goodbye_is_forgotten(fleet: FakeFleet, control: Fake
     assert list(fleet.lives()) == ["one@h"]
 
 
-def test_a_life_goes_on(fleet: FakeFleet, control: FakeControl) -> None:
+def test_a_life_goes_on(fleet: FakeFleet, control: FakeControl, clock: Clock) -> None:
     before = fleet.look(control)
+    clock.now += 10
     control.workers["one@h"].uptime += 10
+    control.workers["two@h"].uptime += 9
     assert fleet.look(control) == before
+
+
+def test_a_look_that_ends_late_begins_no_life(fleet: FakeFleet, clock: Clock) -> None:
+    sooner = _RollCall(set(), clock)
+    sooner.hear(Question(STATS, ()), "one@h", msgspec.Raw(b'{"pid":1,"uptime":50}'))
+    clock.now += 1
+    later = _RollCall(set(), clock)
+    later.hear(Question(STATS, ()), "one@h", msgspec.Raw(b'{"pid":1,"uptime":51}'))
+    assert fleet._hear(later.answers) == fleet._hear(sooner.answers)
 
 
 @pytest.mark.parametrize("new", [FakeWorker(pid=2), FakeWorker(uptime=0)])

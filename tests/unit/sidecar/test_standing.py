@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from acting_scene import FakeWorker, Scene
 
-from celeriac.sidecar import standing
-from celeriac.sidecar.standing import BUSY_SECONDS, IDLE_SECONDS, Order
+from celeriac.sidecar import orders, standing
+from celeriac.sidecar.standing import BUSY_SECONDS, IDLE_SECONDS
 
 
 @pytest.fixture
@@ -57,15 +59,15 @@ def test_a_worker_that_is_being_told_is_not_told_twice(scene: Scene) -> None:
     assert scene.workers["one@h"].revoked() == ["a"]
 
 
-def test_a_newcomer_is_told_how_as_well(scene: Scene) -> None:
+def test_a_newcomer_is_told_how_as_well_the_newest_first(scene: Scene) -> None:
     scene.revoke("a")
     scene.revoke("b", terminate=True, signal="SIGKILL")
     scene.workers["new@h"] = FakeWorker()
     scene.standing.tell_once()
     told = [c.arguments for c in scene.workers["new@h"].heard if c.method == "revoke"]
     assert told == [
-        {"task_id": ["a"]},
         {"task_id": ["b"], "terminate": True, "signal": "SIGKILL"},
+        {"task_id": ["a"]},
     ]
 
 
@@ -118,7 +120,8 @@ def test_a_worker_is_told_again_before_it_forgets(
 def test_more_than_a_worker_holds_is_not_kept(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(standing, "MAX_IDS", 3)
+    for module in (standing, orders):
+        monkeypatch.setattr(module, "MAX_IDS", 3)
     for task_id in "abcd":
         scene.revoke(task_id)
     assert scene.standing.task_ids() == ["b", "c", "d"]
@@ -132,7 +135,13 @@ def test_more_than_a_worker_holds_is_not_kept(
 def test_it_looks_often_only_while_something_holds(scene: Scene) -> None:
     assert scene.standing.tell_once() == IDLE_SECONDS
     scene.revoke("a")
-    assert scene.standing.tell_once() == BUSY_SECONDS
+    assert scene.standing.tell_once() < 2 * BUSY_SECONDS
+
+
+def test_it_asks_many_workers_less_often(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, *(f"w{n}@h" for n in range(1000)))
+    scene.revoke("a")
+    assert 5 < scene.standing.tell_once() <= IDLE_SECONDS
 
 
 def test_a_broker_that_is_away_is_tried_again(scene: Scene) -> None:
@@ -162,4 +171,26 @@ def test_an_order_names_its_ids_once(scene: Scene) -> None:
     scene.revoke("a", "b")
     scene.revoke("b", "c")
     assert scene.standing.task_ids() == ["a", "b", "c"]
-    assert isinstance(next(iter(scene.standing._orders.values())), Order)
+
+
+def row(number: int) -> dict[str, object]:
+    return {
+        "operation_id": f"op{number}",
+        "task_ids": f'["id{number}"]'.encode(),
+        "terminate": False,
+        "signal": "SIGTERM",
+        "until": time.time() + 1000 + number,
+    }
+
+
+def test_thousands_of_orders_take_little_time(scene: Scene, tmp_path: Path) -> None:
+    with scene.database.write() as connection:
+        connection.execute(sa.insert(orders.ORDERS), list(map(row, range(60_000))))
+    began = time.monotonic()
+    scene.standing.tell_once()
+    # The worker is told again of what it does not confirm, only.
+    scene.standing.tell_once()
+    assert time.monotonic() - began < 20
+    ids = scene.standing.task_ids()
+    assert (len(ids), ids[0], ids[-1]) == (50_000, "id10000", "id59999")
+    assert len(scene.workers["one@h"].revoked()) == 50_000
