@@ -101,6 +101,11 @@ ZONE = Value("zone", "a time zone such as Europe/Vienna", sidecar_options.time_z
     show_default=True,
     help="The HTTP API with the exporter's history.",
 )
+@sources(
+    "--prometheus-job",
+    metavar="JOB",
+    help="The exporter's job there, if Prometheus scrapes exporters of other brokers as well.",
+)
 @sources("--alertmanager-url", metavar="URL", help="Where the alerts are.")
 @sources(
     "--poll-interval",

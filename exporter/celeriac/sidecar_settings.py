@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.util
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,7 @@ class SidecarSettings:
     trusted_proxies: int = 0
     exporter_url: str = "http://localhost:9808"
     prometheus_url: str = "http://localhost:9090"
+    prometheus_job: str | None = None
     alertmanager_url: str | None = None
     requires_websocket_token: bool = True
     allowed_origins: frozenset[str] = frozenset()
@@ -95,6 +97,8 @@ def database_url(option: str, text: str) -> str:
     is_file = rest.startswith("/") and len(rest) > 1
     if port == 0 or (driver == "sqlite" and not is_file) or not rest:
         raise ConfigurationError(option, expected)
+    if driver != "sqlite" and importlib.util.find_spec("psycopg") is None:
+        raise ConfigurationError(option, "needs pip install 'celeriac[postgresql]'")
     return f"{driver}://{rest}"
 
 

@@ -69,6 +69,7 @@ class Sidecar(Part):
     def post(
         self, path: str, body: object = None, role: str = "admin", /, **headers: str
     ) -> httpx.Response:
-        """Send a JSON body once, with a token of this role."""
+        """Send a JSON body once, with a token of this role; ``A_b`` is the header ``A-b``."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
         with self.client(role) as client:
-            return client.post(path, json=body, headers=headers)
+            return client.post(path, json=body, headers=named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import re
 import sys
@@ -182,6 +183,7 @@ def values(tmp_path: Path) -> dict[str, tuple[str, Any]]:
         "allowed_origins": ("null, https://A.example", lambda s: s.allowed_origins),
         "exporter_url": ("http://other", lambda s: s.exporter_url),
         "prometheus_url": ("http://other", lambda s: s.prometheus_url),
+        "prometheus_job": ("celery", lambda s: s.prometheus_job),
         "alertmanager_url": ("http://other", lambda s: s.alertmanager_url),
         "poll_interval_seconds": ("2", lambda s: s.poll_interval_seconds),
         "time_zone": ("Europe/Vienna", lambda s: s.time_zone),
@@ -239,6 +241,18 @@ def test_the_database_is_a_file_of_the_user(run: Runner) -> None:
         run("sidecar").chosen.database_url
         == f"sqlite:///{Path.home()}/.local/share/celeriac/sidecar.db"
     )
+
+
+def test_a_database_without_its_driver_is_refused(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "psycopg" else find(name)
+    )
+    outcome = run("sidecar", "--database-url", f"postgresql://u:{CANARY}@host/db")
+    assert_refused(outcome, "--database-url")
+    assert "celeriac[postgresql]" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -345,7 +359,7 @@ def verified(
         asked.append(database_url)
         return result
 
-    monkeypatch.setitem(sys.modules, "celeriac.sidecar.audit", SimpleNamespace(verify=verify))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "celeriac.sidecar.audit", SimpleNamespace(verify=verify))
     monkeypatch.setattr("celeriac.sidecar.audit", SimpleNamespace(verify=verify), raising=False)
     outcome = run("audit", "verify", "--database-url", url)
     assert asked == [url]

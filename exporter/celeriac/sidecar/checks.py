@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,8 @@ from celeriac.clients.exporter_page import ExporterPage, ExporterPageError
 from celeriac.clients.prometheus_api import PrometheusApi, PrometheusError
 from celeriac.errors import BrokerError
 from celeriac.sidecar.database import Database, DatabaseError
+
+logger = logging.getLogger(__name__)
 
 Status = Literal["healthy", "degraded", "unhealthy"]
 
@@ -68,9 +71,12 @@ class Checkup:
 
 
 def _seen(part: Part, look: Future[Checks]) -> Checks:
-    if look.done():
-        return look.result()
-    return dict.fromkeys(part.names, Check("unhealthy", "no answer in time"))
+    if not look.done():
+        return dict.fromkeys(part.names, Check("unhealthy", "no answer in time"))
+    if error := look.exception():
+        logger.error("a look at %s failed; please report it", part.names, exc_info=error)
+        return dict.fromkeys(part.names, Check("unhealthy", "cannot be looked at"))
+    return look.result()
 
 
 def overall(checks: Checks) -> Status:

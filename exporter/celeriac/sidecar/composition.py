@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from threading import Thread
 
 import celery
+from prometheus_client import disable_created_metrics
 
 from celeriac import __version__
 from celeriac.celery_app import BrokerOptions, make_app
@@ -128,7 +129,10 @@ class Sidecar:
     def _make_reports(self) -> Reports:
         settings = self._settings
         options = ReportOptions(
-            settings.limits.max_report_days, settings.report_timeout_seconds, settings.time_zone
+            settings.limits.max_report_days,
+            settings.report_timeout_seconds,
+            settings.time_zone,
+            settings.prometheus_job,
         )
         return Reports(self._prometheus, ReportStore(self._database), options)
 
@@ -172,6 +176,7 @@ def run(settings: SidecarSettings) -> None:
     """Run a sidecar until SIGTERM or SIGINT. Errors: ConfigurationError."""
     raise_file_limit()
     log_lost_exceptions()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     sidecar = Sidecar(settings)
     sidecar.start()
     wait_for_the_end()

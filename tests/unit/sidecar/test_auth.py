@@ -72,7 +72,8 @@ def test_issuer_and_audience_are_ours(audience: Any) -> None:
 
 def test_the_role_may_stand_in_another_claim() -> None:
     gate = Gate(SharedSecret(SECRET), TokenRules(role_claim="https://x/role"))
-    assert gate.admit(token("viewer", **{"https://x/role": "admin"}), "").role is Role.ADMIN
+    changed: dict[str, Any] = {"https://x/role": "admin"}
+    assert gate.admit(token("viewer", **changed), "").role is Role.ADMIN
 
 
 # -- what is refused ---------------------------------------------------------------------------
