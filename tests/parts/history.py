@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STEP_MS = 15_000
 HOUR_MS = 3_600_000
 BOUNDS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
-COUNTERS = (
+COUNTERS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("celery_task_succeeded_total", {}),
     ("celery_task_failed_total", {}),
     ("celery_task_retried_total", {}),
@@ -219,7 +219,7 @@ def _columns(
     shared["job"] = "celeriac"
 
     def series(name: str, own: Mapping[str, str]) -> Series:
-        return name, tuple(sorted((shared | own).items()))
+        return name, tuple(sorted({**shared, **own}.items()))
 
     for place, (name, own) in enumerate(COUNTERS):
         yield series(name, own), [(at, values[place]) for at, values in rows]

@@ -22,6 +22,8 @@ from celeriac.exposition.text import (
 from celeriac.model.state import ClusterState
 
 _SUFFIXES = ("_bucket", "_count", "_sum", "_total")
+# Sent by Prometheus, and by what scrapes in its place.
+SCRAPE_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 
 
 class MetricsPage:
@@ -39,17 +41,23 @@ class MetricsPage:
         """Return the page in the format that *request* prefers."""
         names = frozenset(request.query.get("name[]", ()))
         is_openmetrics = wants_openmetrics(request.headers.get("Accept", ""))
+        # Whoever asks for a few families himself wants the truth, and keeps no history.
+        is_scrape = not names or SCRAPE_HEADER in request.headers
         return Response(
-            self.render(names, is_openmetrics=is_openmetrics),
+            self.render(names, is_scrape=is_scrape, is_openmetrics=is_openmetrics),
             OPENMETRICS_TYPE if is_openmetrics else TEXT_TYPE,
         )
 
     def render(
-        self, names: Collection[str] = (), *, is_openmetrics: bool = False
+        self,
+        names: Collection[str] = (),
+        *,
+        is_scrape: bool = True,
+        is_openmetrics: bool = False,
     ) -> Iterator[bytes]:
         """Yield the page in chunks; *names* of families or of samples restrict it."""
         families = [family for family in self._families if _is_wanted(family, names)]
-        snapshot = self._state.snapshot(self._clock(), is_whole_page=not names)
+        snapshot = self._state.snapshot(self._clock(), is_scrape=is_scrape)
         series = 0
         for family in families:
             if family is SERIES:

@@ -31,8 +31,8 @@ class Histogram:
         if value > 0:
             self.sum += value
 
-    def view(self) -> HistogramView:
-        """Return a copy of what has been observed, all 0 as long as nobody was shown a 0."""
-        if not self.is_shown:
-            return HistogramView(self.bounds, (0,) * len(self.counts), 0.0)
-        return HistogramView(self.bounds, tuple(self.counts), self.sum)
+    def view(self, *, is_truth: bool = False) -> HistogramView:
+        """Return a copy, all 0 as long as nobody was shown a 0 unless it must be the truth."""
+        if self.is_shown or is_truth:
+            return HistogramView(self.bounds, tuple(self.counts), self.sum)
+        return HistogramView(self.bounds, (0,) * len(self.counts), 0.0)

@@ -229,8 +229,8 @@ class ClusterState:
         with self._lock:
             return [log.view(now) for log in self._sources.values()]
 
-    def snapshot(self, now: Moment, *, is_whole_page: bool = True) -> Snapshot:
-        """Return a consistent copy. On a whole page, what is new is shown at 0 once."""
+    def snapshot(self, now: Moment, *, is_scrape: bool = True) -> Snapshot:
+        """Return a consistent copy. In a scrape, what is new is shown at 0 once."""
         workers_max_age = INTERVALS_UNTIL_STALE * self._options.intervals.workers
         queues_max_age = INTERVALS_UNTIL_STALE * self._options.intervals.queues
         with self._lock:
@@ -239,7 +239,7 @@ class ClusterState:
             workers = self._workers.views(now, workers_max_age, backlog)
             reports = [worker.report for worker in workers if worker.report is not None]
             return Snapshot(
-                tallies=self._table.views(mark_shown=is_whole_page),
+                tallies=self._table.views(is_scrape=is_scrape),
                 workers=workers,
                 queues=self._queues.views(
                     self._consumption(now.mono, workers_max_age), now.mono, queues_max_age

@@ -135,24 +135,28 @@ class TaskTally:
         Whoever counts forgets ``last_view``, so that what stands still is not copied again.
         """
         if self.last_view is None:
-            self.last_view = self._copied()
+            self.last_view = self._copied(is_truth=False)
         return self.last_view
 
-    def _copied(self) -> TallyView:
+    def truth(self) -> TallyView:
+        """Return a copy in which nothing is 0 that was counted."""
+        return self._copied(is_truth=True) if self.has_news else self.view()
+
+    def _copied(self, *, is_truth: bool) -> TallyView:
         return TallyView(
             self.key,
-            tuple(self.counts) if self.is_shown else _NOTHING_COUNTED,
-            self._exceptions_view() if self.exceptions else _NO_EXCEPTIONS,
-            self.runtime.view() if self.runtime else None,
-            self.queue_wait.view() if self.queue_wait else None,
-            self.prefetch_wait.view() if self.prefetch_wait else None,
+            tuple(self.counts) if self.is_shown or is_truth else _NOTHING_COUNTED,
+            self._exceptions_view(is_truth=is_truth) if self.exceptions else _NO_EXCEPTIONS,
+            self.runtime.view(is_truth=is_truth) if self.runtime else None,
+            self.queue_wait.view(is_truth=is_truth) if self.queue_wait else None,
+            self.prefetch_wait.view(is_truth=is_truth) if self.prefetch_wait else None,
             self.last_succeeded_at,
             self.last_failed_at,
         )
 
-    def _exceptions_view(self) -> dict[str, int]:
+    def _exceptions_view(self, *, is_truth: bool) -> dict[str, int]:
         return {
-            name: count if name in self._shown_exceptions else 0
+            name: count if is_truth or name in self._shown_exceptions else 0
             for name, count in self.exceptions.items()
         }
 

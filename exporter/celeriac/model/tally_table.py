@@ -97,13 +97,14 @@ class TallyTable:
                 latest[task] = max(at, latest.get(task, at))
         return latest
 
-    def views(self, *, mark_shown: bool) -> list[TallyView]:
-        """Return a copy of all tallies; *mark_shown* when it goes onto a whole page."""
+    def views(self, *, is_scrape: bool) -> list[TallyView]:
+        """Return a copy of all tallies; in a scrape, what is new is 0 once."""
+        if not is_scrape:
+            return [tally.truth() for tally in self.tallies.values()]
         views = [tally.view() for tally in self.tallies.values()]
-        if mark_shown:
-            for tally in self.tallies.values():
-                if tally.has_news:
-                    tally.mark_shown()
+        for tally in self.tallies.values():
+            if tally.has_news:
+                tally.mark_shown()
         return views
 
     def _drop_gone(self, _: int, now_mono: float) -> None:

@@ -157,13 +157,35 @@ def test_a_part_of_a_page_does_not_change_the_number_of_series() -> None:
     assert series(page, "celery_exporter_series") == before
 
 
-def test_a_part_of_a_page_shows_no_new_counter_its_0() -> None:
+SENT = "celery_task_sent_total"
+SENT_LINE = SENT + '{{task="app.add",queue="celery"}} {}\n'
+
+
+def sent_once() -> MetricsPage:
     cluster = Cluster()
-    page = page_of(cluster)
     cluster.sent()
-    text_of(page, "celery_task_sent_total")
-    assert 'celery_task_sent_total{task="app.add",queue="celery"} 0\n' in text_of(page)
-    assert 'celery_task_sent_total{task="app.add",queue="celery"} 1\n' in text_of(page)
+    return page_of(cluster)
+
+
+def test_a_part_of_a_page_is_the_truth() -> None:
+    page = sent_once()
+    assert SENT_LINE.format(1) in body(respond(page, name=[SENT]))
+
+
+def test_a_part_of_a_page_does_not_take_the_0_from_a_scrape() -> None:
+    page = sent_once()
+    body(respond(page, name=[SENT]))
+    assert SENT_LINE.format(0) in body(respond(page))
+    assert SENT_LINE.format(1) in body(respond(page))
+
+
+def test_a_scrape_of_a_part_begins_at_0() -> None:
+    page = sent_once()
+    scrape = Request(
+        "/metrics", {"name[]": [SENT]}, Headers([("X-Prometheus-Scrape-Timeout-Seconds", "10")])
+    )
+    assert SENT_LINE.format(0) in body(page.respond(scrape))
+    assert SENT_LINE.format(1) in body(page.respond(scrape))
 
 
 def test_a_large_page_comes_in_pieces() -> None:

@@ -1,4 +1,4 @@
-"""Whatever is new is on one whole page at 0, so that ``increase()`` sees the first of it."""
+"""Whatever is new is in one scrape at 0, so that ``increase()`` sees the first of it."""
 
 from __future__ import annotations
 
@@ -55,10 +55,28 @@ def test_the_second_page_of_a_counter_is_true() -> None:
     assert cluster.first("celery_task_failed_total") == {(TASK, QUEUE): 1}
 
 
-def test_a_part_of_a_page_shows_nobody_the_0() -> None:
+def test_what_is_no_scrape_shows_nobody_the_0() -> None:
     cluster = failed_once()
-    cluster.state.snapshot(cluster.now, is_whole_page=False)
+    cluster.state.snapshot(cluster.now, is_scrape=False)
     assert cluster.first("celery_task_failed_total") == {(TASK, QUEUE): 0}
+
+
+def test_what_is_no_scrape_is_true_at_once() -> None:
+    cluster = failed_once()
+    snapshot = cluster.state.snapshot(cluster.now, is_scrape=False)
+    assert read(snapshot, "celery_task_failed_total") == {(TASK, QUEUE): 1}
+    assert read(snapshot, "celery_task_exceptions_total") == {(TASK, QUEUE, "ValueError"): 1}
+    waits = read(snapshot, "celery_task_queue_wait_seconds")[TASK, QUEUE]
+    assert isinstance(waits, HistogramView)
+    assert sum(waits.counts) == 1
+
+
+def test_what_is_no_scrape_is_true_in_between() -> None:
+    cluster = failed_once()
+    cluster.snapshot()
+    cluster.task("failed", exception="KeyError()")
+    snapshot = cluster.state.snapshot(cluster.now, is_scrape=False)
+    assert read(snapshot, "celery_task_exceptions_total")[TASK, QUEUE, "KeyError"] == 1
 
 
 def test_the_first_page_of_an_exception_is_0() -> None:
