@@ -1,52 +1,99 @@
-"""The rules: Prometheus reads them, their tests pass, and they ask for metrics that exist."""
+"""The rules: Prometheus reads them, and they ask for series and labels that exist."""
 
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
+from bundle.rule_files import (
+    RULE_FILES,
+    Rule,
+    grouping_labels,
+    groups,
+    recordings,
+    rules,
+    selected,
+)
+from bundle.tools import promtool
 from celeriac.exposition.families import FAMILIES
-from parts.presence import require
+from celeriac.sidecar.metrics import SidecarMetrics
 
-ALERTING = Path(__file__).resolve().parents[2] / "alerting"
-RULES = sorted((ALERTING / "rules").glob("*.yml"))
-TESTS = sorted((ALERTING / "tests").glob("*.yml"))
-# Not part of a recorded name, which has colons.
-METRIC = re.compile(r"(?<![:\w])celery_[a-z0-9_]+(?![:\w])")
+# What Prometheus adds to every series, and Kubernetes to many.
+TARGET = frozenset({"cluster", "namespace", "job", "instance", "pod", "container", "endpoint"})
+SEVERAL_EXPORTERS = {"instance", "pod", "container", "endpoint"}
+RECORDED_NAME = re.compile(r"[a-z_]+:cel(ery|eriac)_[a-z0-9_]+:[a-z0-9_]+")
+
+every_file = pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
 
 
-def promtool(*arguments: str | Path) -> str:
-    require("prometheus")
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def exported() -> dict[str, frozenset[str]]:
+    """Return every series on a page of ours with its labels."""
+    series = {"up": frozenset[str]()}
+    for family in FAMILIES:
+        series[family.name] = frozenset(family.labels)
+        if family.kind == "histogram":
+            series |= {
+                f"{family.name}_{part}": frozenset(family.labels) for part in ("sum", "count")
+            }
+            series[f"{family.name}_bucket"] = frozenset({*family.labels, "le"})
+    for metric in SidecarMetrics().registry.collect():
+        suffix = "_total" if metric.type == "counter" else ""
+        series[metric.name + suffix] = frozenset({"reason", "route", "code", "kind", "outcome"})
+    return series
+
+
+def rules_of(path: Path) -> list[Rule]:
+    return [rule for rule in rules() if rule.path == path]
+
+
+EXPORTED = exported()
+RECORDED = {rule.name for rule in recordings()}
+ALL_LABELS = TARGET.union(*EXPORTED.values(), *(rule.labels for rule in recordings()))
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+@every_file
 def test_prometheus_reads_the_rules(path: Path) -> None:
-    assert "SUCCESS" in promtool("check", "rules", path)
+    assert "SUCCESS" in promtool("check", "rules", "--lint=all", "--lint-fatal", path)
 
 
-@pytest.mark.real
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
-def test_the_rules_do_what_their_tests_say(path: Path) -> None:
-    assert "SUCCESS" in promtool("test", "rules", path)
+@every_file
+def test_every_series_in_a_rule_exists(path: Path) -> None:
+    for rule in rules_of(path):
+        assert {wanted.name for wanted in selected(rule.expr)} <= EXPORTED.keys() | RECORDED
 
 
-@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
-def test_every_metric_in_a_rule_is_in_the_table(path: Path) -> None:
-    known = {family.name for family in FAMILIES}
-    groups = yaml.safe_load(path.read_text())["groups"]
-    asked = {
-        name for group in groups for rule in group["rules"] for name in METRIC.findall(rule["expr"])
-    }
-    assert asked <= known
+@every_file
+def test_every_label_in_a_rule_exists(path: Path) -> None:
+    for rule in rules_of(path):
+        assert grouping_labels(rule.expr) <= ALL_LABELS
+        for wanted in selected(rule.expr):
+            assert wanted.labels <= EXPORTED.get(wanted.name, ALL_LABELS) | TARGET
 
 
-def test_every_file_of_rules_has_tests() -> None:
-    assert {path.stem for path in RULES} == {path.stem for path in TESTS}
+@every_file
+def test_a_recorded_name_is_level_metric_operation(path: Path) -> None:
+    for rule in rules_of(path):
+        assert rule.is_alert or RECORDED_NAME.fullmatch(rule.name)
+
+
+@every_file
+def test_what_two_exporters_say_is_not_added_up(path: Path) -> None:
+    """A second exporter of the same broker is a spare: its numbers are the same ones."""
+    for rule in rules_of(path):
+        assert "sidecar" in rule.name or "sum without (instance" not in rule.expr
+
+
+@every_file
+def test_no_recorded_series_names_an_exporter(path: Path) -> None:
+    for rule in rules_of(path):
+        is_raw = any(wanted.name in EXPORTED for wanted in selected(rule.expr))
+        if is_raw and not rule.is_alert and not rule.name.startswith("instance:"):
+            assert grouping_labels(rule.expr) >= SEVERAL_EXPORTERS
+
+
+def test_no_group_has_the_name_of_another() -> None:
+    names = [group["name"] for _, group in groups()]
+    assert len(names) == len(set(names))
