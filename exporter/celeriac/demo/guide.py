@@ -1,4 +1,4 @@
-"""What to look at first: queries of the demo, each of which answers after a minute."""
+"""What to look at first: queries and calls, each of which answers after a minute."""
 
 from __future__ import annotations
 
@@ -37,6 +37,34 @@ LOOKS = (
         "celery_queue_length and on (queue) celery_queue_consumers == 0",
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the sidecar and what it is for; ``body`` makes it a POST."""
+
+    shows: str
+    path: str
+    body: str = ""
+
+
+CALLS = (
+    Call("Workers, queues, the busiest tasks and the alerts of now", "monitoring/dashboard"),
+    Call(
+        "A report of the last hour, to read",
+        "monitoring/reports/performance",
+        '{"start": "\'$(date -u -d -1hour +%FT%TZ)\'", "end": "\'$(date -u +%FT%TZ)\'"}',
+    ),
+)
+
+
+def command_line(call: Call) -> str:
+    """Return what a shell runs that has read the file ``env``."""
+    words = ["curl", "-sH", '"Authorization: Bearer $SIDECAR_TOKEN"']
+    if call.body:
+        words += ["-H", "Accept:text/markdown", "-H", "Content-Type:application/json"]
+        words += ["-d", f"'{call.body}'"]
+    return " ".join([*words, f"$SIDECAR_URL/celery-admin/{call.path}"])
 
 
 def graph_url(prometheus_url: str, query: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from celeriac.demo.cluster import Addresses
-from celeriac.demo.guide import LOOKS, graph_url
+from celeriac.demo.guide import CALLS, LOOKS, command_line, graph_url
 from celeriac.demo.state_dir import StateDir
 
 
@@ -48,6 +49,7 @@ class Screen:
     def show_guide(self, addresses: Addresses, state: StateDir, end: str) -> None:
         """Print where everything is, and what to look at first."""
         self._console.print(_address_table(addresses, state, end), soft_wrap=False)
+        self._show_calls(addresses, state)
         if addresses.prometheus_url is None:
             self.say("Prometheus is not on this machine; the exporter's page has every number")
             return
@@ -57,18 +59,29 @@ class Screen:
             link = graph_url(addresses.prometheus_url, look.query)
             self._console.print(Text(f"    {look.query}", style=f"cyan link {link}"))
 
+    def _show_calls(self, addresses: Addresses, state: StateDir) -> None:
+        self._console.print("\nA token for the sidecar, of an administrator:", style="bold")
+        self._console.print(Text(f"    {addresses.admin_token}"))
+        self._console.print("\nTo ask it, in another terminal:", style="bold")
+        self._console.print(Text(f"    . {shlex.quote(str(state.env))}", style="cyan"))
+        for call in CALLS:
+            self._console.print(Text(f"  {call.shows}"))
+            self._console.print(Text(f"    {command_line(call)}", style="cyan"))
+
 
 def _address_table(addresses: Addresses, state: StateDir, end: str) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     rows = {
         "Exporter": f"{addresses.exporter_url}/metrics",
+        "Sidecar": f"{addresses.sidecar_url}/celery-admin",
         "Prometheus": addresses.prometheus_url,
+        "Alertmanager": addresses.alertmanager_url,
         "Broker": addresses.broker_url,
-        "Addresses": str(state.env),
+        "All of these": str(state.env),
         "Logs": str(state.logs),
         "To end it": end,
     }
-    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style="bold", no_wrap=True, min_width=max(map(len, rows)))
     table.add_column(no_wrap=True, overflow="ignore")
     for name, text in rows.items():
         if text is not None:

@@ -50,10 +50,17 @@ def _run(
 
 
 def _env(state: StateDir, addresses: Addresses) -> dict[str, str]:
-    values = {"EXPORTER_URL": addresses.exporter_url, "BROKER_URL": addresses.broker_url}
-    if addresses.prometheus_url is not None:
-        values["PROMETHEUS_URL"] = addresses.prometheus_url
-    return values | {"STATE_DIR": str(state.path)}
+    values = {
+        "EXPORTER_URL": addresses.exporter_url,
+        "BROKER_URL": addresses.broker_url,
+        "PROMETHEUS_URL": addresses.prometheus_url,
+        "ALERTMANAGER_URL": addresses.alertmanager_url,
+        "SIDECAR_URL": addresses.sidecar_url,
+        "SIDECAR_TOKEN": addresses.admin_token,
+        "SIDECAR_VIEWER_TOKEN": addresses.viewer_token,
+        "STATE_DIR": str(state.path),
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _end_of(duration_seconds: float | None) -> str:

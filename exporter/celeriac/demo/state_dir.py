@@ -1,4 +1,4 @@
-"""The folder of one demo: its lock, its logs, its data, and ``env`` with its addresses."""
+"""The folder of one demo: its lock, its logs, its data, and ``env`` with addresses and tokens."""
 
 from __future__ import annotations
 
@@ -48,10 +48,8 @@ class StateDir:
                 self.env.unlink(missing_ok=True)
 
     def write_env(self, values: Mapping[str, str]) -> None:
-        """Write the addresses, complete from the first moment that the file is there."""
-        draft = self.path / "env.new"
-        draft.write_text(env_text(values), encoding="utf-8")
-        draft.replace(self.env)
+        """Write addresses and tokens, complete from the first moment that the file is there."""
+        self.write_private("env.new", env_text(values)).replace(self.env)
 
     def write_private(self, name: str, text: str) -> Path:
         """Write a file that only its owner can read; return its path."""
