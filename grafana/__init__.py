@@ -1,0 +1,1 @@
+"""The Grafana dashboards: made by ``generate``, loaded through ``provisioning``."""

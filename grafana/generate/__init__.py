@@ -1,0 +1,1 @@
+"""The five dashboards as data: ``python -m grafana.generate`` writes ``grafana/dashboards``."""

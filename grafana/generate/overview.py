@@ -1,0 +1,257 @@
+"""Overview: healthy or not, who is to blame, since when, and what to do."""
+
+from __future__ import annotations
+
+from grafana.generate import reasons
+from grafana.generate.dashboard import Dashboard, Row
+from grafana.generate.limits import levels
+from grafana.generate.links import TO_QUEUE, TO_TASK, TO_WORKER, Runbook
+from grafana.generate.looks import (
+    BAD,
+    DEEP,
+    LEVELS,
+    MUTED,
+    NOBODY,
+    NOTICE,
+    VERDICT,
+    WORKER_STATE,
+    Below,
+    Levels,
+)
+from grafana.generate.panels import (
+    Column,
+    Query,
+    graph,
+    outcomes,
+    stat,
+    table,
+    timeline,
+)
+from grafana.generate.queries import (
+    ALERT_SCOPE,
+    FIRING,
+    age,
+    each,
+    either,
+    gain,
+    most,
+    peak_of_range,
+    rate,
+    sum_of_range,
+    top,
+    top_of_range,
+    total,
+)
+
+LENGTH, CONSUMERS = each("celery_queue_length"), each("celery_queue_consumers")
+OLDEST = each("celery_queue_oldest_message_age_seconds")
+WAIT = each("queue:celery_queue_wait_seconds:longest")
+FINISHED = "celery_worker_tasks_finished_total"
+FAILED_NOW = total(gain("celery_task_failed_total", over="15m"), "task")
+ENDED_NOW = f"{FAILED_NOW} + {total(gain('celery_task_succeeded_total', over='15m'), 'task')}"
+WORST_TASKS = top(10, f"{FAILED_NOW} > 0")
+EXCEPTIONS = total(gain("celery_task_exceptions_total", over="15m"), "task", "exception")
+MAIN_EXCEPTION = f"topk by (task) (1, {EXCEPTIONS} > 0)"
+WORKER_FAILED = total(gain(FINISHED, 'outcome="failed"', over="15m"), "worker")
+NO_WAITING = "no queue has messages waiting"
+ALL_UP = "every worker is up, none fails tasks"
+NONE_FAILED = "no task failed in the last 15 minutes"
+
+NOW = Row("Now", 4, (
+    stat(
+        "Verdict",
+        "DOWN: no broker, no worker or no exporter. DEGRADED: something of what stands to the "
+        "right. HEALTHY: none of it. It needs no alert rules, and counts alerts where there are.",
+        reasons.verdict(), words=VERDICT, width=3, is_loud=True, nothing="NO DATA",
+    ),
+    table(
+        "Why",
+        "What makes the verdict, the worst first, and how many there are. The tables below "
+        "name them. Empty while healthy.",
+        [
+            Column("Count", Query(reasons.reasons()), levels=Levels(base=BAD), width=60),
+            Column("What is wrong", "why"),
+        ],
+        width=7, nothing="nothing is wrong",
+    ),
+    stat(
+        "Workers up",
+        "Workers that give signs of life. 0: nothing runs. Who is gone, and since when, is in "
+        "the table of workers below.",
+        total(each("celery_active_workers")), levels=Below(1),
+    ),
+    stat(
+        "Waiting",
+        "Messages ready in all queues of the broker. Growing: publishers are faster than "
+        "workers; look at the worst queue.",
+        total(LENGTH), levels=levels("backlog_messages"),
+    ),
+    stat(
+        "Longest wait",
+        "How long the oldest message of any queue has waited, at least. Long with few messages "
+        "waiting: nobody works on that queue.",
+        most(OLDEST), "s", levels=levels("queue_wait_seconds"),
+    ),
+    stat(
+        "Finished",
+        "Tasks that ended a second, however they ended. 0 while messages wait: the workers "
+        "are stuck.",
+        total(rate(FINISHED)), "ops",
+    ),
+    stat(
+        "Failed",
+        "Share of the tasks that ended in the last five minutes by failing. Which task and "
+        "which exception: the table of tasks below.",
+        f"({reasons.FAILED}) / ({reasons.ENDED} > 0)", "percentunit", levels=levels("error_ratio"),
+    ),
+    stat(
+        "Pool in use",
+        "Slots of all pools that run a task. Near 100 % with messages waiting: more workers "
+        "are needed, or faster tasks.",
+        f"{total(each('celery_worker_active_tasks'))} / "
+        f"{total(each('celery_worker_pool_processes'))}",
+        "percentunit", levels=Levels(notice=0.9),
+    ),
+    stat(
+        "Data age",
+        "How old the oldest source of these numbers is. Old: trust nothing here, and look at "
+        "the exporter.",
+        most(age(each("celery_exporter_source_last_success_timestamp_seconds"))),
+        "s", levels=levels("source_age_seconds"),
+    ),
+))  # fmt: skip
+
+CULPRIT = Row("Culprit", 7, (
+    table(
+        "Worst queues",
+        "Queues with messages waiting, the longest wait first. NOBODY: start a worker for that "
+        "queue, or correct the route. Click a queue to see its history.",
+        [
+            Column("Queue", "queue", link=TO_QUEUE),
+            Column("Waiting", Query(f"{total(LENGTH, 'queue')} > 0"), "short", width=75),
+            Column("Oldest", Query(f"{most(OLDEST, 'queue')} > 0"), "s",
+                   levels("queue_wait_seconds"), width=90),
+            Column("Consumers", Query(
+                f"{total(CONSUMERS, 'queue')} and on (queue) {total(LENGTH, 'queue')} > 0"),
+                words=NOBODY, width=95),
+        ],
+        sort="Oldest", nothing=NO_WAITING,
+    ),
+    table(
+        "Worst tasks, last 15 minutes",
+        "Tasks that failed most, and the exception most often seen. Click a task to see when it "
+        "began, and whether a release or a queue is behind it.",
+        [
+            Column("Task", "task", link=TO_TASK),
+            Column("Failed", Query(WORST_TASKS), "short", Levels(base=BAD), decimals=0, width=70),
+            Column("Share", Query(f"({FAILED_NOW}) / ({ENDED_NOW}) and on (task) {WORST_TASKS}"),
+                   "percentunit", levels("error_ratio"), decimals=0, width=65),
+            Column("Exception", "exception"),
+        ],
+        hidden=[Query(f"{MAIN_EXCEPTION} and on (task) {WORST_TASKS}")],
+        sort="Failed", nothing=NONE_FAILED,
+    ),
+    table(
+        "Worst workers",
+        "Workers that are down, alive without working, or fail tasks. DOWN: gone without or "
+        "with a goodbye. Click a worker to see what it did last.",
+        [
+            Column("Worker", "worker", link=TO_WORKER),
+            Column("State", Query(either(
+                f"{most(each('celery_worker_up'), 'worker')} * 0 + 3 and on (worker) "
+                f"{most(each('celery_worker_up'), 'worker')} == 0",
+                f"{most(each('celery_worker_stalled'), 'worker')} * 2 == 2",
+                f"{WORKER_FAILED} * 0 + 1 and on (worker) {top(5, f'{WORKER_FAILED} > 0')}",
+            )), words=WORKER_STATE, width=100),
+            Column("Last sign", Query(
+                f"{age(most(each('celery_worker_last_heartbeat_timestamp_seconds'), 'worker'))} "
+                f"and on (worker) {most(each('celery_worker_up'), 'worker')} == 0"),
+                "s", width=90),
+            Column("Failed, 15 m", Query(top(5, f"{WORKER_FAILED} > 0")), "short", decimals=0,
+                   width=100),
+        ],
+        sort="State", nothing=ALL_UP,
+    ),
+))  # fmt: skip
+
+SINCE_WHEN = Row("Since when", 7, (
+    timeline(
+        "What was wrong, over time",
+        "A bar for each reason of the verdict, from when to when. The left end of a bar is the "
+        "beginning; compare it with the marks of deploys and restarts.",
+        [Query(reasons.levels(), "{{why}}")],
+        LEVELS, width=14,
+    ),
+    table(
+        "Alerts firing now",
+        "What has fired, what for, and since when. Click the name for the runbook.",
+        [
+            Column("Alert", "alertname", link=Runbook(), width=230),
+            Column("Queue", "queue"), Column("Task", "task"), Column("Worker", "worker"),
+            Column("Since", Query(
+                f"1000 * ALERTS_FOR_STATE{{{ALERT_SCOPE}}} and ignoring (alertstate) {FIRING}"),
+                "dateTimeFromNow", width=120),
+        ],
+        sort="-Since", width=10, nothing="no alert fires (or the rules are not loaded)",
+    ),
+))  # fmt: skip
+
+FLOW = Row("Flow", 8, (
+    outcomes(
+        "Tasks that ended, by outcome",
+        "What the workers finished a second. A step down in all outcomes: workers are missing "
+        "or stuck. More failures: see the worst tasks.",
+        total(rate(FINISHED), "outcome"),
+    ),
+    graph(
+        "Messages waiting",
+        "The ten queues that were longest in this range. A line that only rises has nobody to "
+        "work on it, or too few. Click a line for its queue.",
+        top_of_range(total(LENGTH, "queue"), "queue",
+                     peak_of_range("celery_queue_length", "queue")),
+        legend="{{queue}}", link=TO_QUEUE,
+    ),
+    graph(
+        "Longest wait",
+        "The ten queues with the longest wait in this range: the oldest message, or where that "
+        "is unknown, one in twenty of the tasks that were started.",
+        top_of_range(most(WAIT, "queue"), "queue",
+                     peak_of_range("queue:celery_queue_wait_seconds:longest", "queue")),
+        "s", legend="{{queue}}", link=TO_QUEUE, needs_rules=True,
+    ),
+    graph(
+        "Failures by task",
+        "The ten tasks that failed most in this range. Click a line for its task.",
+        top_of_range(
+            total(each("task:celery_task_events:rate5m", 'event="failed"'), "task"), "task",
+            sum_of_range("task:celery_task_events:rate5m", "task", 'event="failed"') + " > 0",
+        ),
+        "ops", legend="{{task}}", link=TO_TASK, needs_rules=True,
+    ),
+    graph(
+        "Run time, 19 of 20",
+        "The ten tasks that use most time of the workers: nineteen of twenty runs took at most "
+        "this long. Click a line for its task.",
+        top_of_range(
+            most(each("task:celery_task_runtime_seconds:p95_5m"), "task"), "task",
+            sum_of_range("task:celery_task_runtime_seconds_sum:rate5m", "task"),
+        ),
+        "s", legend="{{task}}", link=TO_TASK, needs_rules=True,
+    ),
+    graph(
+        "Workers and slots",
+        "Workers up, slots of their pools, and slots that run a task. Busy at the level of "
+        "slots: the pool is full.",
+        [
+            Query(total(each("celery_active_workers")), "workers up", DEEP),
+            Query(total(each("celery_worker_pool_processes")), "slots", MUTED),
+            Query(total(each("celery_worker_active_tasks")), "busy slots", NOTICE),
+        ],
+    ),
+))  # fmt: skip
+
+OVERVIEW = Dashboard(
+    "celeriac-overview", "Celery / Overview",
+    "Is the cluster healthy? Which queue, task or worker is to blame, since when, and what to do.",
+    (NOW, CULPRIT, SINCE_WHEN, FLOW),
+)  # fmt: skip
