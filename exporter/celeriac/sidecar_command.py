@@ -106,7 +106,17 @@ ZONE = Value("zone", "a time zone such as Europe/Vienna", sidecar_options.time_z
     metavar="JOB",
     help="The exporter's job there, if Prometheus scrapes exporters of other brokers as well.",
 )
-@sources("--alertmanager-url", metavar="URL", help="Where the alerts are.")
+@sources(
+    "--prometheus-token-file",
+    type=FILE,
+    help="A bearer token for it; read again for every query.",
+)
+@sources("--alertmanager-url", metavar="URL", help="Where to ask which alerts fire.")
+@sources(
+    "--ca-file",
+    type=FILE,
+    help="Trust the certificates that this authority has signed, of these three.",
+)
 @sources(
     "--poll-interval",
     "poll_interval_seconds",
@@ -227,6 +237,9 @@ def _settings(options: dict[str, Any]) -> SidecarSettings:
     rest = {name: value for name, value in options.items() if name in named}
     for name in ("exporter_url", "prometheus_url", "alertmanager_url"):
         rest[name] = settings.http_url(f"--{name.replace('_', '-')}", options[name])
+    # It is read again and again; what is wrong with it is said now.
+    secret_of_file("--prometheus-token-file", options["prometheus_token_file"])
+    rest["ca_file"] = sidecar_options.authorities("--ca-file", options["ca_file"])
     database = options["database_url"] or sidecar_options.default_database_url()
     return SidecarSettings(
         broker=broker_settings(options),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -54,7 +55,9 @@ class SidecarSettings:
     exporter_url: str = "http://localhost:9808"
     prometheus_url: str = "http://localhost:9090"
     prometheus_job: str | None = None
+    prometheus_token_file: Path | None = None
     alertmanager_url: str | None = None
+    ca_file: Path | None = None
     requires_websocket_token: bool = True
     allowed_origins: frozenset[str] = frozenset()
     alerts_token: str | None = field(default=None, repr=False)
@@ -71,6 +74,15 @@ def jwt_secret(option: str, secret: str) -> str:
     if len(secret.encode()) < MIN_SECRET_BYTES:
         raise ConfigurationError(option, f"shorter than {MIN_SECRET_BYTES} bytes")
     return secret
+
+
+def authorities(option: str, file: Path | None) -> Path | None:
+    """Return a file of certificates, if that is what it is; None as None."""
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError:
+        raise ConfigurationError(option, "holds no certificate that can be read") from None
+    return file
 
 
 def default_database_url() -> str:

@@ -206,7 +206,7 @@ def test_the_token_is_read_anew_each_time(server: RudeServer, tmp_path: Path) ->
     file = tmp_path / "token"
     for token in ("first", "second"):
         file.write_text(f"{token}\n")
-        ask(server.url, bearer_token_file=file)
+        ask(server.url, token_file=file)
         assert f"Authorization: Bearer {token}\r\n".encode() in server.requests[-1]
 
 
@@ -214,15 +214,9 @@ def test_a_token_that_cannot_be_read_is_said_without_its_path(
     server: RudeServer, tmp_path: Path
 ) -> None:
     with pytest.raises(PrometheusError) as raised:
-        ask(server.url, bearer_token_file=tmp_path / "none")
+        ask(server.url, token_file=tmp_path / "none")
     assert str(tmp_path) not in str(raised.value)
     assert server.requests == []
-
-
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host", "prometheus:9090", "http://"])
-def test_only_http_is_spoken(url: str) -> None:
-    with pytest.raises(PrometheusError):
-        PrometheusApi(url)
 
 
 def test_a_prefix_of_the_path_is_kept(server: RudeServer) -> None:

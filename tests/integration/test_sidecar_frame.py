@@ -346,6 +346,25 @@ def test_it_ends_at_once_when_nothing_runs(signum: int) -> None:
         assert sidecar.child.wait(5) == 0
 
 
+def test_it_ends_as_well_while_it_starts() -> None:
+    sidecar = Sidecar()
+    sidecar.child.start()
+    try:
+        wait_for(lambda: catches(sidecar.child.pid, signal.SIGTERM), START_SECONDS, "its first act")
+        sidecar.child.signal(signal.SIGTERM)
+        assert sidecar.child.wait(START_SECONDS) == 0
+        assert sidecar.child.log_text() == ""
+    finally:
+        sidecar.stop()
+
+
+def catches(pid: int, signum: int) -> bool:
+    """Return whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (signum - 1) & 1)
+
+
 def test_28_a_running_request_is_finished_while_readyz_says_stopping(valkey: Valkey) -> None:
     with Sidecar(valkey.url) as sidecar, ThreadPoolExecutor(1) as threads:
         # A look at a broker that hangs takes seconds.

@@ -19,6 +19,7 @@ import pytest
 import celeriac.sidecar_process
 from celeriac import cli
 from celeriac.sidecar_settings import SidecarSettings
+from certificates import authority
 from tokens import SECRET
 
 CANARY = "canary5ecret"
@@ -104,6 +105,9 @@ REFUSED = {
     "a secret of 31 bytes": ("--jwt-secret", (CANARY * 3)[:31]),
     "130 no secret file": ("--jwt-secret-file", f"/nowhere/{CANARY}"),
     "130 no alerts token file": ("--alerts-token-file", f"/nowhere/{CANARY}"),
+    "130 no token of Prometheus": ("--prometheus-token-file", f"/nowhere/{CANARY}"),
+    "no authority": ("--ca-file", f"/nowhere/{CANARY}"),
+    "no certificate": ("--ca-file", __file__),
     "two sources of keys": ("--jwks-url", f"https://{CANARY}"),
     "ws-auth": ("--ws-auth", CANARY),
     "origin a star": ("--allowed-origins", "*"),
@@ -167,6 +171,8 @@ def values(tmp_path: Path) -> dict[str, tuple[str, Any]]:
     file = tmp_path / "secret"
     file.write_text("x" * 32)
     file.chmod(0o600)
+    authorities = tmp_path / "ca.crt"
+    authorities.write_bytes(authority().pem)
     url = tmp_path / "url"
     url.write_text("redis://from-file:6379/1")
     url.chmod(0o600)
@@ -184,6 +190,8 @@ def values(tmp_path: Path) -> dict[str, tuple[str, Any]]:
         "exporter_url": ("http://other", lambda s: s.exporter_url),
         "prometheus_url": ("http://other", lambda s: s.prometheus_url),
         "prometheus_job": ("celery", lambda s: s.prometheus_job),
+        "prometheus_token_file": (str(file), lambda s: s.prometheus_token_file),
+        "ca_file": (str(authorities), lambda s: s.ca_file),
         "alertmanager_url": ("http://other", lambda s: s.alertmanager_url),
         "poll_interval_seconds": ("2", lambda s: s.poll_interval_seconds),
         "time_zone": ("Europe/Vienna", lambda s: s.time_zone),

@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-import requests
-from urllib3.exceptions import HTTPError
-
+from celeriac.clients.bounded_http import HttpError, HttpServer
 from celeriac.errors import CeleriacError
 
 MAX_PAGE_BYTES = 16 << 20
-CHUNK_BYTES = 1 << 18
 SAME_TIME_SECONDS = 2.0
 # Every page of Celeriac's has it, with one sample for each source, from its first moment on.
 LANDMARK = "celery_exporter_source_last_success_timestamp_seconds"
@@ -59,60 +57,35 @@ def value_of(labels: Labels, label: str) -> str:
 
 
 class ExporterPage:
-    """Where the page is. One reader at a time."""
+    """Where the page is. Safe for several threads."""
 
     def __init__(
         self,
         url: str,
         *,
-        timeout_seconds: float = 2.0,
         ca_file: Path | None = None,
+        timeout_seconds: float = 2.0,
         max_bytes: int = MAX_PAGE_BYTES,
     ) -> None:
         """Take the exporter's URL, with or without ``/metrics``, user and password if need be."""
-        path = urlsplit(url).path
-        self._url = url if path.strip("/") else url.rstrip("/") + "/metrics"
+        self._server = HttpServer(url, max_bytes, ca_file)
+        self._path = "" if urlsplit(url).path.strip("/") else "/metrics"
         self._timeout_seconds = timeout_seconds
-        self._max_bytes = max_bytes
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.verify = True if ca_file is None else str(ca_file)
-        self._session.headers.update({"Accept": "text/plain", "Accept-Encoding": "identity"})
 
     def fetch(self, names: Sequence[str]) -> Page:
         """Return the families of these names. Errors: ExporterPageError."""
+        wanted = [("name[]", name) for name in (LANDMARK, *names)]
         try:
-            text, date = self._read(names)
-            return Page(parse(text), _served_at(date, time.time()))
-        except (requests.RequestException, HTTPError) as error:
-            raise ExporterPageError(f"the exporter cannot be read: {_reason(error)}") from error
+            answer = self._server.get(self._path, time.monotonic() + self._timeout_seconds, wanted)
+        except HttpError as error:
+            raise ExporterPageError(f"the exporter cannot be read: {error}") from error
+        if answer.status != HTTPStatus.OK:
+            raise ExporterPageError(f"the exporter answers {answer.status}")
+        try:
+            samples = parse(answer.body.decode())
         except ValueError as error:
             raise ExporterPageError(f"the exporter's page cannot be read: {error}") from error
-
-    def _read(self, names: Sequence[str]) -> tuple[str, str]:
-        deadline_mono = time.monotonic() + self._timeout_seconds
-        with self._session.get(
-            self._url,
-            params=[("name[]", name) for name in (LANDMARK, *names)],
-            timeout=self._timeout_seconds,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            if response.status_code != requests.codes.ok:
-                raise ExporterPageError(f"the exporter answers {response.status_code}")
-            body = b"".join(self._chunks(response, deadline_mono))
-            return body.decode(), response.headers.get("Date", "")
-
-    def _chunks(self, response: requests.Response, deadline_mono: float) -> Iterator[bytes]:
-        """Yield the body as it comes; a slow one must not take longer than a silent one may."""
-        left = self._max_bytes
-        while chunk := response.raw.read1(CHUNK_BYTES):
-            left -= len(chunk)
-            if left < 0:
-                raise ExporterPageError(f"the exporter's page is over {self._max_bytes} bytes")
-            if time.monotonic() > deadline_mono:
-                raise ExporterPageError("the exporter is too slow")
-            yield chunk
+        return Page(samples, _served_at(answer.headers.get("Date", ""), time.time()))
 
 
 def _served_at(date: str, now_wall: float) -> float:
@@ -122,16 +95,6 @@ def _served_at(date: str, now_wall: float) -> float:
     except ValueError:
         return now_wall
     return now_wall if abs(now_wall - told) <= SAME_TIME_SECONDS else told
-
-
-def _reason(error: Exception) -> str:
-    """Say what went wrong without the address, which may carry a password."""
-    kinds = {
-        requests.exceptions.SSLError: "TLS: its certificate is not trusted, or it speaks none",
-        requests.Timeout: "no answer in time",
-        requests.ConnectionError: "no connection",
-    }
-    return next((text for kind, text in kinds.items() if isinstance(error, kind)), "no HTTP")
 
 
 _SAMPLE = re.compile(r"([A-Za-z_:][A-Za-z0-9_:]*)(?:\{(.*)\})? (\S+)")

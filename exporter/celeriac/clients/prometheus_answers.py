@@ -72,11 +72,11 @@ _DECODER = msgspec.json.Decoder(_Answer)
 _METRIC_DECODER = msgspec.json.Decoder(dict[str, str])
 
 
-def check_status(status: int, *, has_timed_out: bool) -> None:
+def check_status(status: int, body: bytes) -> None:
     """Raise PrometheusError for any status but 200."""
     if status == 200:
         return
-    if has_timed_out:
+    if b'"errorType":"timeout"' in body:
         raise PrometheusTooSlowError("Prometheus gave up a query that took too long")
     if status in {429, 502, 503, 504}:
         raise PrometheusUnavailableError(f"Prometheus is away, it answers {status}")

@@ -12,12 +12,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import unquote, urlsplit, urlunsplit
-
-import requests
-from urllib3.exceptions import HTTPError
 
 from celeriac.clients import promql
+from celeriac.clients.bounded_http import (
+    HttpError,
+    HttpServer,
+    HttpTooLargeError,
+    HttpTooSlowError,
+    seconds_until,
+)
 from celeriac.clients.prometheus_answers import (
     Labels,
     Metrics,
@@ -36,8 +39,6 @@ from celeriac.clients.prometheus_answers import (
 __all__ = ["Pending", "PrometheusApi", "PrometheusError", "Reading"]
 
 MAX_ANSWER_BYTES = 48 << 20
-CHUNK_BYTES = 1 << 18
-CONNECT_SECONDS = 3.0
 QUERIES_AT_ONCE = 4
 # Prometheus refuses more than 11,000 points a series.
 MAX_POINTS = 10_000
@@ -53,41 +54,23 @@ class PrometheusApi:
         self,
         url: str,
         *,
-        bearer_token_file: Path | None = None,
+        ca_file: Path | None = None,
+        token_file: Path | None = None,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
-        clock_mono: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take an http or https URL, which may carry user, password and a prefix of the path."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise PrometheusError("Prometheus' URL must begin with http:// or https://")
-        address = parts.netloc.rpartition("@")[2]
-        self._base = urlunsplit((parts.scheme, address, parts.path.rstrip("/"), "", "")) + "/api/v1"
-        self._bearer_token_file = bearer_token_file
-        self._max_answer_bytes = max_answer_bytes
-        self._clock_mono = clock_mono
-        self._session = requests.Session()
-        self._session.trust_env = False
-        if parts.username is not None:
-            self._session.auth = (unquote(parts.username), unquote(parts.password or ""))
-        self._session.headers.update({"Accept-Encoding": "identity"})
+        """Take a URL, which may carry user, password and a prefix of the path."""
+        self._server = HttpServer(url, max_answer_bytes, ca_file)
+        self._token_file = token_file
 
     @contextlib.contextmanager
     def reading(self, timeout_seconds: float) -> Iterator[Reading]:
         """Open a piece of work that must be done in this time."""
         threads = ThreadPoolExecutor(QUERIES_AT_ONCE, "prometheus")
         try:
-            yield Reading(self, threads, self._clock_mono() + timeout_seconds)
+            yield Reading(self, threads, time.monotonic() + timeout_seconds)
         finally:
             # A query that has missed the deadline ends by itself; nobody waits for it.
             threads.shutdown(wait=False, cancel_futures=True)
-
-    def seconds_until(self, deadline_mono: float) -> float:
-        """Return how much time is left. Errors: PrometheusTooSlowError if there is none."""
-        left = deadline_mono - self._clock_mono()
-        if left <= 0:
-            raise PrometheusTooSlowError("Prometheus did not answer in the time allowed")
-        return left
 
     def post(
         self,
@@ -97,49 +80,30 @@ class PrometheusApi:
         known: Metrics | None = None,
     ) -> list[Series]:
         """Send one query and return its series. Errors: PrometheusError."""
+        headers = self._authorization()
         try:
-            return decode(self._read(path, form, deadline_mono), {} if known is None else known)
-        except (requests.Timeout, TimeoutError) as error:
-            raise PrometheusTooSlowError("Prometheus did not answer in time") from error
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise PrometheusUnavailableError(f"Prometheus: {_reason(error)}") from error
-
-    def _read(self, path: str, form: Mapping[str, str], deadline_mono: float) -> bytes:
-        left = self.seconds_until(deadline_mono)
-        with self._session.post(
-            self._base + path,
+            left = seconds_until(deadline_mono)
             # VictoriaMetrics would move the times of a query that it may cache.
-            data={**form, "timeout": f"{left * 1000:.0f}ms", "nocache": "1"},
-            headers=self._authorization(),
-            timeout=(min(left, CONNECT_SECONDS), left),
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            body = b"".join(self._chunks(response, deadline_mono))
-            has_timed_out = b'"errorType":"timeout"' in body[:CHUNK_BYTES]
-            check_status(response.status_code, has_timed_out=has_timed_out)
-            return body
+            sent = {**form, "timeout": f"{left * 1000:.0f}ms", "nocache": "1"}
+            answer = self._server.post(f"/api/v1{path}", deadline_mono, sent, headers)
+        except HttpTooSlowError as error:
+            raise PrometheusTooSlowError(f"Prometheus: {error}") from error
+        except HttpTooLargeError as error:
+            raise PrometheusAnswerError(f"Prometheus: {error}") from error
+        except HttpError as error:
+            raise PrometheusUnavailableError(f"Prometheus: {error}") from error
+        check_status(answer.status, answer.body)
+        return decode(answer.body, {} if known is None else known)
 
     def _authorization(self) -> dict[str, str]:
-        if self._bearer_token_file is None:
+        """Read the token each time: whoever issues it puts a new one into the file."""
+        if self._token_file is None:
             return {}
         try:
-            token = self._bearer_token_file.read_text("ascii").strip()
+            token = self._token_file.read_text("ascii").strip()
         except (OSError, UnicodeDecodeError):
-            raise PrometheusError("the file of Prometheus' bearer token cannot be read") from None
+            raise PrometheusError("the file of Prometheus' token cannot be read") from None
         return {"Authorization": f"Bearer {token}"}
-
-    def _chunks(self, response: requests.Response, deadline_mono: float) -> Iterator[bytes]:
-        """Yield the body as it comes; a slow one must not take longer than a silent one may."""
-        left = self._max_answer_bytes
-        while chunk := response.raw.read1(CHUNK_BYTES):
-            left -= len(chunk)
-            if left < 0:
-                raise PrometheusAnswerError(
-                    f"Prometheus' answer is over {self._max_answer_bytes} bytes"
-                )
-            self.seconds_until(deadline_mono)
-            yield chunk
 
 
 class Reading:
@@ -186,9 +150,9 @@ class Reading:
 
     def _wait_for(self, future: Future[list[Series]]) -> list[Series]:
         try:
-            return future.result(self._api.seconds_until(self._deadline_mono))
-        except FutureTimeoutError as error:
-            raise PrometheusTooSlowError("Prometheus did not answer in time") from error
+            return future.result(seconds_until(self._deadline_mono))
+        except (FutureTimeoutError, HttpTooSlowError) as error:
+            raise PrometheusTooSlowError("Prometheus: no answer in time") from error
 
 
 def _joined(pages: Iterable[Pending]) -> list[Series]:
@@ -201,10 +165,3 @@ def _joined(pages: Iterable[Pending]) -> list[Series]:
 
 def _seconds(when: Milliseconds) -> str:
     return f"{when / 1000:.3f}"
-
-
-def _reason(error: Exception) -> str:
-    """Say what went wrong without the address, which may carry a password."""
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not trusted, or it speaks no TLS"
-    return "no connection, or it was lost"

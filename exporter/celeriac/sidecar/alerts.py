@@ -8,37 +8,30 @@ import hmac
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
+from celeriac.clients.alertmanager_api import AlertmanagerApi, AlertmanagerError, Time, ToldAlert
 from celeriac.sidecar.contract import Call, Role, Route, read_body
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.problems import LoginRefusedError, ProblemError
 
 log = logging.getLogger("celery_alerts")
+logger = logging.getLogger(__name__)
 
 MAX_ALERTS = 500
 MAX_ALERTS_PER_CALL = 1_000
 MAX_TEXT_CHARACTERS = 1_000
-MAX_LABELS = 64
+Status = Literal["firing", "resolved"]
 LEVELS = {"critical": logging.CRITICAL, "warning": logging.WARNING, "info": logging.INFO}
 
-Time = Annotated[dt.datetime, Meta(tz=True)]
-Texts = Annotated[dict[str, str], Meta(max_length=MAX_LABELS)]
 
-
-class WebhookAlert(msgspec.Struct, rename="camel"):
+class WebhookAlert(ToldAlert, rename="camel", kw_only=True):
     """One alert as Alertmanager sends it; ``endsAt`` of one that fires is year 1 or to come."""
 
-    status: Literal["firing", "resolved"]
-    labels: Texts
-    starts_at: Time
-    annotations: Texts = {}
+    status: Status
     ends_at: Time | None = None
-    generator_url: str = msgspec.field(default="", name="generatorURL")
-    fingerprint: Annotated[str, Meta(max_length=128)] = ""
 
 
 class WebhookMessage(msgspec.Struct, rename="camel"):
@@ -52,7 +45,7 @@ class Alert(msgspec.Struct, frozen=True):
     """One alert; ``ends_at`` is null while it fires."""
 
     fingerprint: str
-    status: Literal["firing", "resolved"]
+    status: Status
     name: str
     severity: str
     summary: str
@@ -84,10 +77,12 @@ class Alerts:
         self,
         token: str | None,
         metrics: SidecarMetrics,
+        alertmanager: AlertmanagerApi | None = None,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self._token = None if token is None else f"Bearer {token}".encode()
         self._metrics = metrics
+        self._alertmanager = alertmanager
         self._now = now
         self._lock = threading.Lock()
         self._latest: dict[str, Alert] = {}
@@ -111,13 +106,22 @@ class Alerts:
         with self._lock:
             return list(reversed(self._latest.values()))
 
+    def firing(self) -> list[Alert]:
+        """Return what fires: as Alertmanager says, or else as its webhook said last."""
+        if self._alertmanager is not None:
+            try:
+                return [_alert(told, self._now()) for told in self._alertmanager.firing()]
+            except AlertmanagerError as error:
+                logger.warning("what fires is what was told before: %s", error)
+        return [alert for alert in self.latest() if alert.status == "firing"]
+
     def receive(self, call: Call) -> Accepted:
         """Take a message of Alertmanager's. Errors: ProblemError 400, 401, 413, 415."""
         self._admit(call.request.headers.get("Authorization", ""))
         message = read_body(call, WebhookMessage)
         if len(message.alerts) > MAX_ALERTS_PER_CALL:
             raise ProblemError(413, f"more than {MAX_ALERTS_PER_CALL} alerts")
-        alerts = [_alert(alert, self._now()) for alert in message.alerts]
+        alerts = [_alert(told, self._now(), told.status, told.ends_at) for told in message.alerts]
         self._keep(alerts)
         for alert in alerts:
             _write(alert)
@@ -145,18 +149,23 @@ class Alerts:
                 del self._latest[next(iter(self._latest))]
 
 
-def _alert(told: WebhookAlert, now: dt.datetime) -> Alert:
+def _alert(
+    told: ToldAlert,
+    now: dt.datetime,
+    status: Status = "firing",
+    ends_at: dt.datetime | None = None,
+) -> Alert:
     labels, annotations = _cut(told.labels), _cut(told.annotations)
     return Alert(
         fingerprint=told.fingerprint or _fingerprint(told.labels),
-        status=told.status,
+        status=status,
         name=labels.get("alertname", ""),
         severity=labels.get("severity", ""),
         summary=annotations.get("summary", annotations.get("description", "")),
         labels=labels,
         annotations=annotations,
         starts_at=told.starts_at,
-        ends_at=told.ends_at if told.status == "resolved" else None,
+        ends_at=ends_at if status == "resolved" else None,
         received_at=now,
         generator_url=told.generator_url[:MAX_TEXT_CHARACTERS],
     )

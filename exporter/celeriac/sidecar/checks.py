@@ -13,6 +13,7 @@ import msgspec
 from celery import Celery
 
 from celeriac.celery_app import connect
+from celeriac.clients.alertmanager_api import AlertmanagerApi, AlertmanagerError
 from celeriac.clients.exporter_page import ExporterPage, ExporterPageError
 from celeriac.clients.prometheus_api import PrometheusApi, PrometheusError
 from celeriac.errors import BrokerError
@@ -86,12 +87,12 @@ def overall(checks: Checks) -> Status:
     return "healthy" if all(c.status == "healthy" for c in checks.values()) else "degraded"
 
 
-def exporter_part(url: str) -> Part:
+def exporter_part(exporter: ExporterPage) -> Part:
     """Return the exporter and, as only it knows them, the workers."""
 
     def look() -> Checks:
         try:
-            workers = ExporterPage(url).fetch([WORKERS]).one(WORKERS) or 0
+            workers = exporter.fetch([WORKERS]).one(WORKERS) or 0
         except ExporterPageError as error:
             unknown = Check("degraded", "not known without the exporter")
             return {"exporter": Check("unhealthy", str(error)), "workers": unknown}
@@ -121,6 +122,17 @@ def prometheus_part(api: PrometheusApi) -> Part:
         return {"prometheus": Check("healthy", "answers")}
 
     return Part(("prometheus",), look)
+
+
+def alertmanager_part(api: AlertmanagerApi) -> Part:
+    def look() -> Checks:
+        try:
+            api.firing()
+        except AlertmanagerError as error:
+            return {"alertmanager": Check("unhealthy", str(error))}
+        return {"alertmanager": Check("healthy", "answers")}
+
+    return Part(("alertmanager",), look)
 
 
 def database_part(database: Database) -> Part:

@@ -12,6 +12,7 @@ from prometheus_client import disable_created_metrics
 
 from celeriac import __version__
 from celeriac.celery_app import BrokerOptions, make_app
+from celeriac.clients.alertmanager_api import AlertmanagerApi
 from celeriac.clients.exporter_page import ExporterPage
 from celeriac.clients.prometheus_api import PrometheusApi
 from celeriac.service import Periodic, Service
@@ -49,10 +50,17 @@ class Sidecar:
         self._app = make_app(broker_options(settings))
         self._metrics = SidecarMetrics()
         self._database = Database(settings.database_url)
-        self._prometheus = PrometheusApi(settings.prometheus_url)
+        self._exporter = ExporterPage(settings.exporter_url, ca_file=settings.ca_file)
+        self._prometheus = PrometheusApi(
+            settings.prometheus_url,
+            ca_file=settings.ca_file,
+            token_file=settings.prometheus_token_file,
+        )
+        url = settings.alertmanager_url
+        self._alertmanager = AlertmanagerApi(url, settings.ca_file) if url else None
         self._services: list[Service] = []
         self._frame = self._make_frame()
-        self._alerts = Alerts(settings.alerts_token, self._metrics)
+        self._alerts = Alerts(settings.alerts_token, self._metrics, self._alertmanager)
         self._live = self._make_live()
         self._system = self._make_system()
         self.routes = table(self._handlers())
@@ -111,9 +119,8 @@ class Sidecar:
         return keys
 
     def _make_live(self) -> Live:
-        page = ExporterPage(self._settings.exporter_url)
         options = LiveOptions(self._settings.poll_interval_seconds)
-        live = Live(page.fetch, self._alerts, self._metrics, options)
+        live = Live(self._exporter.fetch, self._alerts, self._metrics, options)
         self._services.append(live)
         return live
 
@@ -147,18 +154,19 @@ class Sidecar:
         return acting
 
     def _make_system(self) -> System:
-        settings = self._settings
-        checkup = checks.Checkup(
-            (
-                checks.exporter_part(settings.exporter_url),
-                checks.broker_part(self._app),
-                checks.prometheus_part(self._prometheus),
-                checks.database_part(self._database),
-            )
-        )
-        transport = settings.broker.url.partition(":")[0]
+        parts = [
+            checks.exporter_part(self._exporter),
+            checks.broker_part(self._app),
+            checks.prometheus_part(self._prometheus),
+            checks.database_part(self._database),
+        ]
+        if self._alertmanager:
+            parts.append(checks.alertmanager_part(self._alertmanager))
+        transport = self._settings.broker.url.partition(":")[0]
         info = InfoAnswer("celeriac", __version__, celery.__version__, transport, FEATURES)
-        return System(checkup, info, self._metrics, self._live.look_around, settings.exporter_url)
+        look_around = self._live.look_around
+        checkup = checks.Checkup(parts)
+        return System(checkup, info, self._metrics, look_around, self._exporter, self._alerts)
 
 
 def broker_options(settings: SidecarSettings) -> BrokerOptions:

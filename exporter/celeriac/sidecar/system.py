@@ -13,7 +13,7 @@ from flask import Response
 from msgspec import Meta
 
 from celeriac.clients.exporter_page import LANDMARK, ExporterPage, ExporterPageError
-from celeriac.sidecar.alerts import Alert
+from celeriac.sidecar.alerts import Alert, Alerts
 from celeriac.sidecar.checks import Check, Checkup, Status, overall
 from celeriac.sidecar.contract import Call, Role, Route
 from celeriac.sidecar.dashboard import Dashboard, QueueRow, WorkerRow
@@ -73,7 +73,8 @@ class System:
     info: InfoAnswer
     metrics: SidecarMetrics
     look_around: Callable[[], Dashboard]
-    exporter_url: str
+    exporter: ExporterPage
+    alerts: Alerts
     is_stopping: bool = False
 
     def routes(self) -> tuple[Route, ...]:
@@ -112,8 +113,8 @@ class System:
             real_time_metrics=overview.real_time_metrics,
             workers=overview.workers,
             queues=overview.queues,
-            sources=_sources(self.exporter_url),
-            firing_alerts=[alert for alert in overview.alerts if alert.status == "firing"],
+            sources=_sources(self.exporter),
+            firing_alerts=self.alerts.firing(),
         )
 
     def show_metrics(self, call: Call) -> Response:
@@ -129,10 +130,10 @@ class System:
         return Response("ready\n", content_type=f"{TEXT}; charset=utf-8")
 
 
-def _sources(exporter_url: str) -> list[SourceRow]:
+def _sources(exporter: ExporterPage) -> list[SourceRow]:
     """Return the exporter's sources; none while it is away."""
     try:
-        page = ExporterPage(exporter_url).fetch([SUCCESS])
+        page = exporter.fetch([SUCCESS])
     except ExporterPageError:
         return []
     succeeded_at, successes = page.by(LANDMARK, "source"), page.by(SUCCESS, "source")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from celeriac.celery_app import BrokerOptions, make_app
+from celeriac.clients.alertmanager_api import AlertmanagerApi
+from celeriac.clients.exporter_page import ExporterPage
 from celeriac.clients.prometheus_api import PrometheusApi
 from celeriac.sidecar import checks
 from celeriac.sidecar.checks import Check, Checks, Checkup, Part, overall
@@ -82,7 +84,8 @@ def test_what_is_away_is_said_without_its_address(tmp_path: Path) -> None:
     (tmp_path / "canary5ecret").touch()
     url = "http://user:canary5ecret@127.0.0.1:9"
     parts = [
-        checks.exporter_part(url),
+        checks.exporter_part(ExporterPage(url)),
+        checks.alertmanager_part(AlertmanagerApi(url)),
         checks.prometheus_part(PrometheusApi(url)),
         checks.broker_part(make_app(BrokerOptions("redis://:canary5ecret@127.0.0.1:9/0"))),
         checks.database_part(Database(f"sqlite:///{tmp_path}/canary5ecret/x.db")),
@@ -92,6 +95,7 @@ def test_what_is_away_is_said_without_its_address(tmp_path: Path) -> None:
         "exporter": "unhealthy",
         "workers": "degraded",
         "prometheus": "unhealthy",
+        "alertmanager": "unhealthy",
         "broker": "unhealthy",
         "database": "unhealthy",
     }
