@@ -145,9 +145,17 @@ def test_what_waits_behind_messages_that_came_back_keeps_its_age(valkey: Valkey)
         for _ in range(8):
             app.send_task("configured.sleep", args=[600], queue="celery")
         exporter.wait_for_value("celery_queue_length", 3, queue="celery")
+        # What the worker had not told when it was killed would be missed, and nothing proven.
+        sleeping = {"task": "configured.sleep", "queue": "celery"}
+        exporter.wait_for_value("celery_task_received_total", 5, **sleeping)
+        exporter.wait_for_value("celery_task_started_total", 1, **sleeping)
         dies.child.kill()
         with Worker(valkey.url, "brings", app=APP, queues=("mail",), env=configured(**BUSTLING)):
             exporter.wait_for_value("celery_queue_length", 7, queue="celery", timeout_seconds=60)
+            # Until it has said what it consumes, it might be one that takes from here unseen.
+            exporter.child.wait_until(
+                lambda: exporter.sum(AGE, queue="celery") > VISIBILITY_SECONDS, 30, "the old age"
+            )
             follow(exporter, began, time.monotonic() - began + 3)
 
 

@@ -50,6 +50,16 @@ class _Watched(NamedTuple):
         return self.message.is_waiting and self.message.sent_mono == self.mono
 
 
+class Unheard(NamedTuple):
+    """What may be taken unseen, by workers that are not known to send task events."""
+
+    queues: AbstractSet[str]
+    may_be_any: bool
+    """One of them has left and never said what it consumed."""
+    is_complete: bool
+    """All of them that are up have said what they consume."""
+
+
 class Line(Generic[M]):
     """One queue. Whoever sees every event counts ``sent``, keeps the ``last_id``, and adds those
     from ``next_mono`` on.
@@ -141,6 +151,7 @@ class Lines(Generic[M]):
         self.pinned: dict[str, M] = {}
         self._by_queue: dict[str, Line[M]] = {}
         self._missed = 0
+        self._is_sure = True
 
     def of(self, queue: str) -> Line[M]:
         """Return the line of *queue*, a new one if there is none."""
@@ -157,16 +168,13 @@ class Lines(Generic[M]):
         for line in self._by_queue.values():
             line.forget()
 
-    def doubt(self, unheard: AbstractSet[str] | None, missed: int) -> None:
-        """Forget what may have been taken unseen.
-
-        The queues *unheard* have a worker that is not known to send task events, None is any
-        queue; *missed* is how many events are known to be lost by now.
-        """
+    def doubt(self, unheard: Unheard, missed: int) -> None:
+        """Forget what may have been taken unseen; *missed* events are known to be lost by now."""
+        is_any = missed != self._missed or unheard.may_be_any
         for queue, line in self._by_queue.items():
-            if missed != self._missed or unheard is None or queue in unheard:
+            if is_any or queue in unheard.queues:
                 line.forget()
-        self._missed = missed
+        self._missed, self._is_sure = missed, unheard.is_complete
 
     def ages(
         self,
@@ -185,4 +193,5 @@ class Lines(Generic[M]):
                 line.empty(began_mono)
             elif (since_mono := line.oldest_mono(ready, began_mono)) is not None:
                 ages[queue] = max(0.0, now_mono - since_mono)
-        return ages
+        # Who has just come will say what it consumes: until then, nothing is told or forgotten.
+        return ages if self._is_sure else {}

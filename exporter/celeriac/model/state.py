@@ -149,7 +149,7 @@ class ClusterState:
             living = frozenset(sample.depths).union(self._workers.consumption().workers)
             self._table.living_queues = living
             in_use = living | self._table.queue_names()
-            unheard = self._workers.unheard_queues(self._queues.sampled_mono or 0.0)
+            unheard = self._workers.unheard(self._queues.sampled_mono or 0.0)
             self._table.lines.doubt(unheard, self._workers.missed)
             self._queues.replace(sample, in_use, self._table.lines, now)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from celeriac.model.admission import OVERFLOW, SeriesBudget
 from celeriac.model.cumulative import Cumulative
 from celeriac.model.facts import Moment, Stats, WorkerConf, WorkerEventLike, WorkerReport
+from celeriac.model.lines import Unheard
 from celeriac.model.queues import Consumption
 from celeriac.model.stalls import Backlog
 from celeriac.model.worker import Worker, WorkerView
@@ -171,19 +172,18 @@ class WorkerBook:
                 consumption.processes[queue] += slots
         return consumption
 
-    def unheard_queues(self, since_mono: float) -> set[str] | None:
-        """Return the queues of workers not known to send task events, None if it may be any.
-
-        Also those of workers that have gone since then.
-        """
+    def unheard(self, since_mono: float) -> Unheard:
+        """Return what workers may take, or have taken since then, without an event of it."""
         queues: set[str] = set()
+        may_be_any, is_complete = False, True
         for worker in self.by_name.values():
             was_up = self._gone_since(worker) >= since_mono
             if was_up and not worker.starts.are_announced:
-                if worker.report is None or worker.report.queues is None:
-                    return None
-                queues |= worker.report.queues
-        return queues
+                known = worker.report.queues if worker.report else None
+                queues.update(known or ())
+                may_be_any |= known is None and not worker.is_up
+                is_complete &= known is not None or not worker.is_up
+        return Unheard(queues, may_be_any, is_complete)
 
     def views(
         self, now: Moment, max_age_seconds: float, backlog: Backlog | None

@@ -203,6 +203,33 @@ def test_a_worker_that_has_not_said_what_it_consumes_leaves_every_queue_without_
     assert age(cluster) is None
 
 
+def test_a_newcomer_that_has_said_what_else_it_consumes_leaves_a_queue_its_age(
+    cluster: Cluster,
+) -> None:
+    announce(cluster)
+    cluster.sent("a")
+    cluster.wait(30)
+    cluster.heartbeat("celery@other")
+    sample(cluster)
+    cluster.answer(report("celery@other", "mail"))
+    sample(cluster)
+    assert age(cluster) == 30
+
+
+def test_what_a_worker_took_that_left_without_a_word_is_not_proven(cluster: Cluster) -> None:
+    announce(cluster)
+    cluster.sent("a")
+    cluster.heartbeat("celery@other")
+    cluster.wait(1)
+    sample(cluster)
+    cluster.goodbye("celery@other")
+    cluster.wait(1)
+    sample(cluster)
+    cluster.wait(1)
+    sample(cluster)
+    assert age(cluster) is None
+
+
 def test_a_queue_that_nobody_consumes_has_an_age(cluster: Cluster) -> None:
     cluster.sent("a")
     cluster.wait(30)
