@@ -11,6 +11,7 @@ from bench.scenarios import (
     memory,
     page,
     quiet,
+    report,
     sampling,
     sidecar,
     start,
@@ -18,4 +19,5 @@ from bench.scenarios import (
 
 SCENARIOS: tuple[Scenario, ...] = (
     ingestion, loss, lag, page, sampling, memory, quiet, start, sidecar, batch,
+    report,
 )  # fmt: skip

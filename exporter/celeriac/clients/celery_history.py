@@ -116,14 +116,13 @@ def read(reading: Reading, window: Span, scope: Scope) -> Readings:
     windows = (earlier, window)
     history = CounterHistory(reading, FAMILIES, job, (earlier.start, *window))
     levels = {label: _begin(reading, gauges, job, window) for label, gauges in GAUGES.items()}
+    busy = FINISHED & history.moved()
+    scoped = scope.labels("job", "task", "queue")
+    minutes = [BestMinute(reading, busy, scoped, span) for span in windows]
     gains, scrapes = history.read()
     counted = [
         _in_scope(totals(gained, scrapes.shifts(span)), scope)
         for span, gained in zip(windows, gains, strict=True)
-    ]
-    minutes = [
-        BestMinute(reading, _busy(every), scope.labels("job", "task", "queue"), span)
-        for span, every in zip(windows, counted, strict=True)
     ]
     before, now = (
         Measured(span, every, minute.find())
@@ -131,11 +130,6 @@ def read(reading: Reading, window: Span, scope: Scope) -> Readings:
     )
     queues, workers = (_levels(levels[label], label, scope) for label in ("queue", "worker"))
     return Readings(now, before, queues, workers, scrapes)
-
-
-def _busy(every: Totals) -> frozenset[str]:
-    """Return the families of ends that gained anything."""
-    return frozenset(name for name in FINISHED if any(every.get(name, {}).values()))
 
 
 def _in_scope(every: Totals, scope: Scope) -> Totals:

@@ -39,7 +39,7 @@ Totals: TypeAlias = Mapping[str, Mapping[Labels, float]]
 
 
 class CounterHistory:
-    """Counters over adjacent windows, which *marks* bound; all queries begin at once."""
+    """Counters over adjacent windows, which *marks* bound: first ``moved``, then ``read``."""
 
     def __init__(
         self,
@@ -60,19 +60,29 @@ class CounterHistory:
             self._begin("last", families.names, Span(mark - NEAR_MS, mark)) for mark in marks
         ]
         self._known: dict[Key, int] = {}
+        self._ends: Sequence[Mapping[Key, float]] = ()
 
-    def read(self) -> tuple[Sequence[Mapping[Key, float]], Scrapes]:
-        """Return the gains of each series in each window, and who was scraped when."""
+    def moved(self) -> frozenset[str]:
+        """Return the counted families of which a series may have gained anything."""
         self._known = {
             Key(name, series.labels): int(series.points[0][1])
             for name, pending in self._counts.items()
             for series in pending()
         }
-        values = self._values()
-        scrapes = self._scrapes(values)
+        self._ends = self._values()
+        first, *later = self._ends
+        return frozenset(
+            key.name
+            for key, resets in self._known.items()
+            if resets or any(end.get(key, 0.0) != first.get(key, 0.0) for end in later)
+        )
+
+    def read(self) -> tuple[Sequence[Mapping[Key, float]], Scrapes]:
+        """Return, after ``moved``, each series' gains in each window, and who was scraped when."""
+        scrapes = self._scrapes(self._ends)
         search = ResetSearch(self._reading, self._families, scrapes, self._all)
         falls = search.falls(self._known)
-        windows = zip(pairwise(self._marks), pairwise(values), strict=True)
+        windows = zip(pairwise(self._marks), pairwise(self._ends), strict=True)
         return [_gains(Span(*marks), *ends, falls) for marks, ends in windows], scrapes
 
     def _values(self) -> Sequence[Mapping[Key, float]]:

@@ -76,7 +76,11 @@ def read(
     samples: Mapping[Key, Sequence[Point]], server: tuple[bool, bool] = SERVERS[0]
 ) -> tuple[MemoryPrometheus, Sequence[Mapping[Key, float]], Scrapes]:
     prometheus = MemoryPrometheus(samples, *server)
-    gains, scrapes = CounterHistory(prometheus, FAMILIES, [("job", "celeriac")], MARKS).read()
+    asked = CounterHistory(prometheus, FAMILIES, [("job", "celeriac")], MARKS)
+    moved = asked.moved()
+    gains, scrapes = asked.read()
+    gained = {one.name for found in gains for one, gained in found.items() if gained}
+    assert gained & FAMILIES.counted <= moved
     return prometheus, gains, scrapes
 
 
