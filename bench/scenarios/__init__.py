@@ -15,9 +15,10 @@ from bench.scenarios import (
     sampling,
     sidecar,
     start,
+    stream,
 )
 
 SCENARIOS: tuple[Scenario, ...] = (
     ingestion, loss, lag, page, sampling, memory, quiet, start, sidecar, batch,
-    report,
+    stream, report,
 )  # fmt: skip

@@ -21,7 +21,7 @@ from parts.history import HOUR_MS, STEP_MS, History, Series, Tally, Truth, back_
 from parts.prometheus import Prometheus
 from parts.sidecar import Sidecar
 
-NAME = "report, 200 tasks"
+NAME = "report"
 FIRST, AGAIN = "the first", "again"
 TARGETS = (Target(NAME, FIRST, 3_000), Target(NAME, AGAIN, 3_000))
 TASKS, QUEUES = 200, 20

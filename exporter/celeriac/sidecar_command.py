@@ -151,6 +151,15 @@ ZONE = Value("zone", "a time zone such as Europe/Vienna", sidecar_options.time_z
 )
 @token_options
 @tokens("--jwks-url", metavar="URL", help="Keys of RS256 and ES256, instead of a secret.")
+@tokens(
+    "--jwks-refresh",
+    "jwks_refresh_seconds",
+    type=seconds(1, 3600),
+    default=20.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often they are fetched, so how soon a new key is good and an old one is not.",
+)
 @tokens("--alerts-token-file", type=FILE, help="The token that Alertmanager sends with alerts.")
 @limit(
     "--max-revoke-ids",

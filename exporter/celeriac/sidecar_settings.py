@@ -58,6 +58,7 @@ class SidecarSettings:
     prometheus_token_file: Path | None = None
     alertmanager_url: str | None = None
     ca_file: Path | None = None
+    jwks_refresh_seconds: float = 20.0
     requires_websocket_token: bool = True
     allowed_origins: frozenset[str] = frozenset()
     alerts_token: str | None = field(default=None, repr=False)

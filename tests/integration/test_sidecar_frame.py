@@ -315,7 +315,7 @@ def signed(name: str, kid: str) -> dict[str, str]:
 
 def test_24_keys_rotate_and_outlive_their_server() -> None:
     old, new = jwk(rsa_key("old"), "old"), jwk(rsa_key("new"), "new")
-    strict = ["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE]
+    strict = ["--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE, "--jwks-refresh", "1"]
     with KeyServer(jwks(old)) as keys:
         env = {"CELERIAC_JWT_SECRET": ""}
         with Sidecar(extra=["--jwks-url", keys.url, *strict], env=env) as sidecar:
@@ -324,9 +324,11 @@ def test_24_keys_rotate_and_outlive_their_server() -> None:
                 url = f"{sidecar.url}/monitoring/status"
                 return httpx.get(url, headers=signed(name, kid)).status_code
 
-            wait_for(lambda: code("old", "old") == 200, 10, "the first keys")
+            wait_for(lambda: code("old", "old") == 200, 60, "the first keys")
+            began, asked = time.monotonic(), keys.asked
             assert [code("new", f"unknown {n}") for n in range(50)] == [401] * 50
-            assert keys.asked <= 2
+            # As often as time demands, whatever tokens come.
+            assert keys.asked - asked <= 1 + time.monotonic() - began
             keys.document = jwks(new)
             wait_for(lambda: code("new", "new") == 200, 60, "the new key")
             assert code("old", "old") == 401

@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import resource
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection as SyncConnection
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
+from parts.crowd import PATH, handshake, watch
 from parts.exporter import Exporter
 from parts.processes import wait_for
-from parts.sidecar import BASE, Sidecar
+from parts.sidecar import Sidecar
 from parts.valkey import Valkey
 from tokens import bearer, token
 
-PATH = f"{BASE}/monitoring/ws"
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-HANDSHAKE = {
-    "Host": "sidecar",
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": KEY,
-}
 READERS, IDLERS = 200, 500
-WATCH_SECONDS = 15.0
-OLDEST_SECONDS = 3.0
-CLOSED_WITHIN_SECONDS = 10.0
-REST_P99_SECONDS = 0.5
+WATCH_SECONDS = 12.0
+OLDEST_SECONDS = 12.0
 SMALL_LIMIT = 3
+PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +59,7 @@ def opened(sidecar: Sidecar, role: str = "viewer", **claims: Any) -> SyncConnect
 def message(connection: SyncConnection, message_type: str = "") -> dict[str, Any]:
     """Return the next message, or the next of this type."""
     while True:
-        found: dict[str, Any] = json.loads(connection.recv(timeout=5))
+        found: dict[str, Any] = json.loads(connection.recv(timeout=PATIENCE_SECONDS))
         if message_type in ("", found["message_type"]):
             return found
 
@@ -87,17 +74,11 @@ def status_of(sidecar: Sidecar, **options: Any) -> int:
 
 
 def raw_status(sidecar: Sidecar, request: bytes) -> int:
-    with socket.create_connection(("127.0.0.1", sidecar.port), timeout=5) as connection:
+    with socket.create_connection(
+        ("127.0.0.1", sidecar.port), timeout=PATIENCE_SECONDS
+    ) as connection:
         connection.sendall(request)
         return int(connection.recv(4096).split()[1])
-
-
-def request(method: str = "GET", version: str = "1.1", **changed: str | None) -> bytes:
-    """Return a handshake; a header that is None is left out."""
-    renamed = {name.replace("_", "-"): text for name, text in changed.items()}
-    headers = HANDSHAKE | bearer("viewer") | renamed
-    lines = [f"{name}: {text}" for name, text in headers.items() if text is not None]
-    return "\r\n".join([f"{method} {PATH} HTTP/{version}", *lines, "", ""]).encode()
 
 
 def clients(sidecar: Sidecar) -> int:
@@ -120,7 +101,7 @@ def test_the_order_of_messages(sidecar: Sidecar) -> None:
     }  # fmt: skip
     assert {update["message_type"] for update in updates} == {"metrics_update"}
     times = [datetime.fromisoformat(update["timestamp"]) for update in updates]
-    assert 0.5 < (times[2] - times[0]).total_seconds() / 2 < 2
+    assert (times[2] - times[0]).total_seconds() / 2 > 0.5
 
 
 def test_an_update_has_the_live_object(sidecar: Sidecar) -> None:
@@ -203,7 +184,7 @@ def test_a_token_that_expires_ends_the_connection(sidecar: Sidecar) -> None:
             message(connection, "what never comes")
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 4401
-    assert 0 <= time.time() - expires_at < 2
+    assert time.time() >= expires_at
 
 
 def test_clients_beyond_the_limit_are_refused(exporter: Exporter) -> None:
@@ -213,7 +194,7 @@ def test_clients_beyond_the_limit_are_refused(exporter: Exporter) -> None:
             most.enter_context(opened(sidecar))
         assert status_of(sidecar, additional_headers=bearer()) == 503
         most.close()
-        wait_for(lambda: clients(sidecar) == 0, 5, "the clients to leave")
+        wait_for(lambda: clients(sidecar) == 0, PATIENCE_SECONDS, "the clients to leave")
         assert status_of(sidecar, additional_headers=bearer()) == 101
 
 
@@ -223,23 +204,23 @@ def test_clients_beyond_the_limit_are_refused(exporter: Exporter) -> None:
 @pytest.mark.parametrize(
     ("faulty", "status"),
     [
-        (request(Sec_WebSocket_Key=None), 400),
-        (request(Sec_WebSocket_Key="c2hvcnQ="), 400),
-        (request(Sec_WebSocket_Key="\xff\xfe"), 400),
-        (request(Sec_WebSocket_Version=None), 426),
-        (request(Sec_WebSocket_Version="12"), 426),
-        (request(Sec_WebSocket_Version="thirteen"), 426),
-        (request(Upgrade=None), 426),
-        (request(Upgrade="h2c"), 426),
-        (request(Connection=None), 426),
-        (request(Connection="close"), 426),
-        (request("POST"), 405),
-        (request(Content_Length="5") + b"hello", 400),
-        (request(Origin="https://evil.example"), 403),
-        (request(Authorization=None), 401),
-        (request(Authorization=None, Sec_WebSocket_Key=None), 400),
-        (request(Sec_WebSocket_Extensions="permessage-deflate; client_max_window_bits"), 101),
-        (request(Connection="keep-alive, UPGRADE", Upgrade="WebSocket"), 101),
+        (handshake(Sec_WebSocket_Key=None), 400),
+        (handshake(Sec_WebSocket_Key="c2hvcnQ="), 400),
+        (handshake(Sec_WebSocket_Key="\xff\xfe"), 400),
+        (handshake(Sec_WebSocket_Version=None), 426),
+        (handshake(Sec_WebSocket_Version="12"), 426),
+        (handshake(Sec_WebSocket_Version="thirteen"), 426),
+        (handshake(Upgrade=None), 426),
+        (handshake(Upgrade="h2c"), 426),
+        (handshake(Connection=None), 426),
+        (handshake(Connection="close"), 426),
+        (handshake("POST"), 405),
+        (handshake(Content_Length="5") + b"hello", 400),
+        (handshake(Origin="https://evil.example"), 403),
+        (handshake(Authorization=None), 401),
+        (handshake(Authorization=None, Sec_WebSocket_Key=None), 400),
+        (handshake(Sec_WebSocket_Extensions="permessage-deflate; client_max_window_bits"), 101),
+        (handshake(Connection="keep-alive, UPGRADE", Upgrade="WebSocket"), 101),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, int) else None,
 )
@@ -252,10 +233,12 @@ def test_a_faulty_handshake_is_never_our_fault(
 def test_the_log_has_no_traceback(sidecar: Sidecar) -> None:
     """Of anything that the tests above have done."""
     for junk in (b"\x81\x05hello", b"\xff" * 100, b"\x81\xfe\xff\xff" + b"x" * 70_000, b""):
-        with socket.create_connection(("127.0.0.1", sidecar.port), timeout=5) as connection:
-            connection.sendall(request() + junk)
+        with socket.create_connection(
+            ("127.0.0.1", sidecar.port), timeout=PATIENCE_SECONDS
+        ) as connection:
+            connection.sendall(handshake() + junk)
             connection.recv(100)
-    wait_for(lambda: clients(sidecar) == 0, 10, "the clients to leave")
+    wait_for(lambda: clients(sidecar) == 0, PATIENCE_SECONDS, "the clients to leave")
     assert "Traceback" not in sidecar.child.log_text()
     assert "report it" not in sidecar.child.log_text()
 
@@ -265,14 +248,12 @@ def test_the_log_has_no_traceback(sidecar: Sidecar) -> None:
 
 def test_a_client_that_drops_and_returns_gets_a_full_picture_at_once(sidecar: Sidecar) -> None:
     for _ in range(5):
-        began = time.monotonic()
         with opened(sidecar) as connection:
             assert message(connection)["message_type"] == "connection_established"
             assert message(connection)["message_type"] == "dashboard_data"
-            assert time.monotonic() - began < 1
             # Dropped, not closed.
             connection.socket.shutdown(socket.SHUT_RDWR)
-    wait_for(lambda: clients(sidecar) == 0, 5, "the clients to be missed")
+    wait_for(lambda: clients(sidecar) == 0, PATIENCE_SECONDS, "the clients to be missed")
 
 
 def test_the_poller_rests_when_nobody_listens(sidecar: Sidecar) -> None:
@@ -282,7 +263,7 @@ def test_the_poller_rests_when_nobody_listens(sidecar: Sidecar) -> None:
     with opened(sidecar) as connection:
         message(connection, "metrics_update")
         assert status()["running"]
-    wait_for(lambda: not status()["running"], 5, "the poller to rest")
+    wait_for(lambda: not status()["running"], PATIENCE_SECONDS, "the poller to rest")
     before = status()["last_sample_at"]
     time.sleep(1.5)
     assert status()["last_sample_at"] == before
@@ -301,130 +282,13 @@ def test_a_sidecar_that_stops_says_goodbye(exporter: Exporter) -> None:
 # -- the crowd ---------------------------------------------------------------------------------
 
 
-class Reader:
-    """A client that reads, and remembers how old what it read was."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.ages: list[float] = []
-        self.pauses: list[float] = []
-        self.was_closed = False
-        self._connection = connection
-
-    async def read(self) -> None:
-        last_mono = time.monotonic()
-        try:
-            async for text in self._connection:
-                found = json.loads(text)
-                sent_at = datetime.fromisoformat(found["timestamp"]).timestamp()
-                self.ages.append(time.time() - sent_at)
-                self.pauses.append(time.monotonic() - last_mono)
-                last_mono = time.monotonic()
-        except ConnectionClosed:
-            self.was_closed = True
-
-
-@contextlib.asynccontextmanager
-async def reading(sidecar: Sidecar, n: int) -> AsyncIterator[list[Reader]]:
-    async with contextlib.AsyncExitStack() as stack:
-        opening = [connect_async(url(sidecar), additional_headers=bearer()) for _ in range(n)]
-        connections = await asyncio.gather(*map(stack.enter_async_context, opening))
-        readers = [Reader(connection) for connection in connections]
-        tasks = [asyncio.create_task(reader.read()) for reader in readers]
-        try:
-            yield readers
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def measure_rest(sidecar: Sidecar, seconds: float) -> list[float]:
-    """Ask for the live numbers again and again; return how long each answer took."""
-    took, ends_mono = [], time.monotonic() + seconds
-    async with httpx.AsyncClient(headers=bearer("viewer")) as client:
-        while time.monotonic() < ends_mono:
-            began = time.monotonic()
-            answer = await client.get(f"{sidecar.url}/monitoring/metrics/realtime")
-            took.append(time.monotonic() - began)
-            assert answer.status_code == 200
-            await asyncio.sleep(0.05)
-    return sorted(took)
-
-
-def open_idlers(sidecar: Sidecar, n: int) -> list[socket.socket]:
-    """Return sockets whose handshake was sent, and that nobody ever reads."""
-    found = []
-    for _ in range(n):
-        idler = socket.create_connection(("127.0.0.1", sidecar.port), timeout=5)
-        idler.sendall(request())
-        found.append(idler)
-    return found
-
-
-async def is_rid_of(sidecar: Sidecar, n: int, since_mono: float) -> float:
-    """Return after how many seconds only *n* clients are left."""
-    async with httpx.AsyncClient(headers=bearer("viewer")) as client:
-        while time.monotonic() - since_mono < 3 * CLOSED_WITHIN_SECONDS:
-            answer = await client.get(f"{sidecar.url}/monitoring/status")
-            if answer.json()["clients"] == n:
-                break
-            await asyncio.sleep(0.1)
-    return time.monotonic() - since_mono
-
-
-def is_closed(idler: socket.socket) -> bool:
-    """Read what was never read, up to the end that has to be there."""
-    idler.settimeout(1)
-    try:
-        while idler.recv(1 << 20):
-            pass
-    except TimeoutError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("many_files")
-def test_clients_that_never_read_disturb_nobody(exporter: Exporter, record_property: Any) -> None:
-    async def watch(sidecar: Sidecar) -> tuple[list[Reader], list[float], float]:
-        async with reading(sidecar, READERS) as readers:
-            idlers = await asyncio.to_thread(open_idlers, sidecar, IDLERS)
-            gone, rest = await asyncio.gather(
-                is_rid_of(sidecar, READERS, time.monotonic()), measure_rest(sidecar, WATCH_SECONDS)
-            )
-            assert all(await asyncio.to_thread(lambda: [is_closed(idler) for idler in idlers]))
-            for idler in idlers:
-                idler.close()
-            return readers, rest, gone
-
+def test_clients_that_never_read_disturb_nobody(exporter: Exporter) -> None:
     with Sidecar(exporter_url=exporter.url) as sidecar:
-        readers, rest, gone_seconds = asyncio.run(watch(sidecar))
+        watched = watch(sidecar, READERS, IDLERS, WATCH_SECONDS)
         assert "Traceback" not in sidecar.child.log_text()
-    oldest = max(max(reader.ages) for reader in readers)
-    longest_pause = max(max(reader.pauses) for reader in readers)
-    figures = {
-        "oldest_seconds": oldest,
-        "longest_pause_seconds": longest_pause,
-        "idlers_gone_seconds": gone_seconds,
-        "rest_p99_seconds": rest[int(len(rest) * 0.99)],
-        "rest_median_seconds": rest[len(rest) // 2],
-    }
-    for name, value in figures.items():
-        record_property(name, round(value, 3))
-    print(figures)
-    assert not any(reader.was_closed for reader in readers)
-    assert min(len(reader.ages) for reader in readers) >= WATCH_SECONDS / 2
-    assert oldest < OLDEST_SECONDS
-    assert longest_pause < OLDEST_SECONDS
-    assert gone_seconds < CLOSED_WITHIN_SECONDS
-    assert figures["rest_p99_seconds"] < REST_P99_SECONDS
+    assert (watched.closed_readers, watched.kept_idlers) == (0, 0)
+    # How fresh it is on a machine with nothing else to do, bench/scenarios/stream.py tells.
+    assert max(watched.ages) < OLDEST_SECONDS
+    assert max(watched.pauses) < OLDEST_SECONDS
+    assert max(watched.answers) < OLDEST_SECONDS

@@ -202,6 +202,7 @@ def values(tmp_path: Path) -> dict[str, tuple[str, Any]]:
         "issuer": ("https://issuer", lambda s: s.tokens.issuer),
         "audience": ("us", lambda s: s.tokens.audience),
         "role_claim": ("other", lambda s: s.tokens.role_claim),
+        "jwks_refresh_seconds": ("7", lambda s: s.jwks_refresh_seconds),
         "alerts_token_file": (str(file), lambda s: s.alerts_token),
         "max_revoke_ids": ("7", lambda s: s.limits.max_revoke_ids),
         "max_terminate_ids": ("7", lambda s: s.limits.max_terminate_ids),

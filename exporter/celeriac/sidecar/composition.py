@@ -23,7 +23,7 @@ from celeriac.sidecar.auth import Gate, Keys, SharedSecret, TokenRules
 from celeriac.sidecar.batch import Limits
 from celeriac.sidecar.database import Database
 from celeriac.sidecar.entrance import Entrance, EntranceRules
-from celeriac.sidecar.jwks import REFRESH_SECONDS, JwksKeys
+from celeriac.sidecar.jwks import JwksKeys
 from celeriac.sidecar.limits import RateLimit
 from celeriac.sidecar.live import Live, LiveOptions
 from celeriac.sidecar.metrics import SidecarMetrics
@@ -115,7 +115,7 @@ class Sidecar:
         if tokens.jwks_url is None:
             return SharedSecret(tokens.secret or "")
         keys = JwksKeys(tokens.jwks_url)
-        self._services.append(Periodic("jwks", REFRESH_SECONDS, keys.refresh))
+        self._services.append(Periodic("jwks", self._settings.jwks_refresh_seconds, keys.refresh))
         return keys
 
     def _make_live(self) -> Live:
