@@ -179,6 +179,7 @@ ALERTS = _annotation(
 )  # fmt: skip
 STARTS = _annotation(
     "Workers started", CALM,
-    f"count(time() - {each('celery_worker_start_timestamp_seconds')} < 60)",
+    # The window is a step, so that none is missed, and the minute that two scrapes may take.
+    f"count(time() - {each('celery_worker_start_timestamp_seconds')} < 60 + $__interval_ms / 1000)",
     "Workers started", "a deploy, a restart, or more workers",
 )  # fmt: skip

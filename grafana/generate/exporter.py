@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana.generate.dashboard import SIDECAR, Dashboard, Row
 from grafana.generate.limits import levels
-from grafana.generate.looks import ANSWERS, BAD, CALM, DEEP, NOTICE, SUCCEEDED, Levels
+from grafana.generate.looks import ANSWERS, BAD, CALM, DEEP, NOTICE, SUCCEEDED, VIOLET, Levels
 from grafana.generate.panels import Column, Query, graph, stat, table
 from grafana.generate.queries import (
     age,
@@ -20,7 +20,7 @@ from grafana.generate.queries import (
 
 SOURCE_AT = each("celery_exporter_source_last_success_timestamp_seconds")
 MISSED = "celery_exporter_events_missed_total"
-OPERATIONS = "celeriac_sidecar_operations_total"
+DONE = "celeriac_sidecar_operations_total"
 SEEN_AT = each("celery_beat_entry_last_seen_timestamp_seconds")
 INTERVAL = each("celery_beat_entry_interval_seconds")
 
@@ -29,23 +29,24 @@ TRUST = Row("Can these numbers be trusted?", 4, (
          most(each("celery_broker_up")), "none", words=ANSWERS, width=3),
     stat("Oldest source", "Since when the source that is furthest behind has not succeeded.",
          most(age(SOURCE_AT)), "s", levels=levels("source_age_seconds"), width=3),
-    stat("Events missed, 1 h",
+    stat("Missed, 1 h",
          "Executions that workers began and no event told of. Above 0, counts by task are too "
          "low by as much; counts by worker stay right.",
          total(gain(MISSED, over="1h")), levels=Levels(bad=1), width=3),
-    stat("Time without events, 1 h",
-         "Events were published and could not arrive: a lost connection to the broker.",
+    stat("Deaf, 1 h",
+         "For how long events were published that could not arrive: a lost connection to the "
+         "broker.",
          total(gain("celery_exporter_event_gap_seconds_total", over="1h")), "s",
          levels=Levels(notice=1, bad=60), width=3),
     stat("Event lag", "Age of the last task event as it arrived. Seconds and growing: the "
          "exporter is behind, or a clock is wrong.",
          most(each("celery_exporter_event_lag_seconds")), "s", levels=Levels(notice=5, bad=60),
          width=3),
-    stat("Workers without answer", "Workers that gave no answer to the last question.",
+    stat("No answer", "Workers that gave no answer to the last question.",
          total(each("celery_exporter_workers_unanswered")), levels=Levels(notice=1), width=3),
     stat("Series", "Series on the exporter's page. Its budget is 20,000 unless configured.",
          most(each("celery_exporter_series")), levels=Levels(notice=15000, bad=19000), width=3),
-    stat("Names over a limit, 1 h",
+    stat("Overflow, 1 h",
          "Label values that were too many and went to __overflow__. Task names made of data "
          "are the usual cause.",
          total(gain("celery_exporter_label_overflow_total", over="1h")), levels=Levels(bad=1),
@@ -78,12 +79,11 @@ SOURCES = Row("Sources and events", 8, (
           "Rejected: could not be read. Unmatched: of a task id never seen, normal after a "
           "start. Missed: never arrived.",
           [
-              Query(total(rate("celery_exporter_events_rejected_total"), "reason"),
-                    "rejected: {{reason}}"),
+              Query(total(rate("celery_exporter_events_rejected_total")), "rejected", NOTICE),
               Query(total(rate("celery_exporter_events_unmatched_total")), "unmatched", CALM),
               Query(total(rate(MISSED)), "missed", BAD),
-              Query(total(rate("celery_exporter_replies_rejected_total"), "reason"),
-                    "reply rejected: {{reason}}"),
+              Query(total(rate("celery_exporter_replies_rejected_total")),
+                    "replies rejected", VIOLET),
           ], "ops"),
     graph("How long samples take", "Near the interval: fewer workers a sample, or a longer one.",
           most(each("celery_exporter_sample_duration_seconds"), "source"), "s",
@@ -127,17 +127,20 @@ BEAT = Row("Beat", 8, (
     ),
 ))  # fmt: skip
 
-SIDECAR_ROW = Row("Operations: the sidecar", 8, (
+OPERATIONS = Row("Operations: the sidecar", 8, (
     graph("Requests", "By answer. 401 and 403: wrong tokens; 5xx: the sidecar's log.",
           top(10, total(rate("celeriac_sidecar_requests_total"), "code")), "ops",
           legend="{{code}}"),
     graph("Operations", "What was done to the cluster: who and why is in the audit trail, "
           "GET /audit.",
-          top(10, total(gain(OPERATIONS, over="$__rate_interval"), "kind", "outcome")), "short",
+          top(10, total(gain(DONE, over="$__rate_interval"), "kind", "outcome")), "short",
           legend="{{kind}} {{outcome}}"),
     graph("Logins refused", "By reason. Many from one moment on: an expired key, or an attack.",
           top(10, total(rate("celeriac_sidecar_logins_refused_total"), "reason")), "ops",
           legend="{{reason}}"),
+))  # fmt: skip
+
+SIDECAR_NOW = Row("The sidecar now", 4, (
     stat("Audit records", "Sequence number of the last record: it never goes back.",
          most(each("celeriac_sidecar_audit_head")), "none", width=6),
     stat("Audit failures, 1 h", "Records that could not be written. Above 0 nothing may be done: "
@@ -146,13 +149,13 @@ SIDECAR_ROW = Row("Operations: the sidecar", 8, (
          width=6),
     stat("WebSocket clients", "Clients of the live stream now.",
          total(each("celeriac_sidecar_websocket_clients")), width=6),
-    stat("Live numbers' age", "How old the sidecar's live numbers are.",
-         most(each("celeriac_sidecar_poll_age_seconds")), "s", levels=Levels(notice=5, bad=30),
-         width=6),
+    stat("Live numbers' age",
+         "How old the sidecar's live numbers are. It looks only while somebody asks or listens.",
+         most(each("celeriac_sidecar_poll_age_seconds")), "s", width=6),
 ))  # fmt: skip
 
 EXPORTER = Dashboard(
     "celeriac-exporter", "Celery / Exporter and operations",
     "Can these numbers be trusted, what does beat do, and who acted on the cluster?",
-    (TRUST, SOURCES, BEAT, SIDECAR_ROW), (SIDECAR,),
+    (TRUST, SOURCES, BEAT, OPERATIONS, SIDECAR_NOW), (SIDECAR,),
 )  # fmt: skip

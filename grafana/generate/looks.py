@@ -1,7 +1,7 @@
 """Colours by meaning, thresholds, and words for values.
 
-The colours are Okabe and Ito's, which people with any colour blindness tell apart. A colour never
-stands alone: a word or a number says the same.
+The colours are Paul Tol's vibrant ones, which people with any colour blindness tell apart. A colour
+never stands alone: a word or a number says the same.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-GOOD = "#009E73"
-NOTICE = "#E69F00"
-BAD = "#D55E00"
-CALM = "#56B4E9"
-DEEP = "#0072B2"
-VIOLET = "#CC79A7"
+GOOD = "#009988"
+NOTICE = "#EE7733"
+BAD = "#CC3311"
+CALM = "#33BBEE"
+DEEP = "#0077BB"
+VIOLET = "#AA4499"
 PLAIN = "text"
 MUTED = "#8E8E8E"
 
@@ -74,7 +74,13 @@ ANSWERS: Words = {0: Word("NO ANSWER", BAD), 1: Word("answers", GOOD)}
 SUCCEEDED: Words = {0: Word("FAILS", BAD), 1: Word("succeeds", GOOD)}
 YES_NO: Words = {0: Word("no", NOTICE), 1: Word("yes", GOOD)}
 NOBODY: Words = {0: Word("NOBODY", BAD)}
-LEVELS: Words = {1: Word("degraded", NOTICE), 2: Word("down", BAD)}
+LEVELS: Words = {
+    1: Word("degraded", NOTICE),
+    2: Word("down", BAD),
+    3: Word("warning", NOTICE),
+    4: Word("critical", BAD),
+}
+"""1 and 2 are the verdict's, 3 and 4 those of alerts."""
 
 OUTCOMES = {
     "succeeded": GOOD,
@@ -89,12 +95,12 @@ OUTCOMES = {
 """The colour of each outcome of a task, the same on every dashboard."""
 
 
-def mappings(words: Words) -> list[Json]:
-    """Return Grafana's value mappings."""
-    if not words:
-        return []
+def mappings(words: Words, nothing: str) -> list[Json]:
+    """Return Grafana's value mappings; that there is no value is no colour's business."""
     options = {
         f"{value:g}": {"text": word.text, "color": word.color, "index": index}
         for index, (value, word) in enumerate(words.items())
     }
-    return [{"type": "value", "options": options}]
+    null = {"text": nothing, "color": MUTED, "index": len(words)}
+    found: list[Json] = [{"type": "value", "options": options}] if options else []
+    return [*found, {"type": "special", "options": {"match": "null+nan", "result": null}}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana.generate import reasons
 from grafana.generate.dashboard import Dashboard, Row
-from grafana.generate.limits import levels
+from grafana.generate.limits import levels, limit
 from grafana.generate.links import TO_QUEUE, TO_TASK, TO_WORKER, Runbook
 from grafana.generate.looks import (
     BAD,
@@ -53,8 +53,10 @@ WORST_TASKS = top(10, f"{FAILED_NOW} > 0")
 EXCEPTIONS = total(gain("celery_task_exceptions_total", over="15m"), "task", "exception")
 MAIN_EXCEPTION = f"topk by (task) (1, {EXCEPTIONS} > 0)"
 WORKER_FAILED = total(gain(FINISHED, 'outcome="failed"', over="15m"), "worker")
+FAILING = limit("error_ratio", "warning")
+WORKER_FAILS = f"{WORKER_FAILED} / {total(gain(FINISHED, over='15m'), 'worker')} > {FAILING:g}"
 NO_WAITING = "no queue has messages waiting"
-ALL_UP = "every worker is up, none fails tasks"
+ALL_UP = f"every worker is up, works, and fails less than {FAILING:.0%}"
 NONE_FAILED = "no task failed in the last 15 minutes"
 
 NOW = Row("Now", 4, (
@@ -75,9 +77,9 @@ NOW = Row("Now", 4, (
         width=7, nothing="nothing is wrong",
     ),
     stat(
-        "Workers up",
-        "Workers that give signs of life. 0: nothing runs. Who is gone, and since when, is in "
-        "the table of workers below.",
+        "Workers",
+        "Workers up: those that give signs of life. 0: nothing runs. Who is gone, and since "
+        "when, is in the table of workers below.",
         total(each("celery_active_workers")), levels=Below(1),
     ),
     stat(
@@ -87,7 +89,7 @@ NOW = Row("Now", 4, (
         total(LENGTH), levels=levels("backlog_messages"),
     ),
     stat(
-        "Longest wait",
+        "Oldest",
         "How long the oldest message of any queue has waited, at least. Long with few messages "
         "waiting: nobody works on that queue.",
         most(OLDEST), "s", levels=levels("queue_wait_seconds"),
@@ -105,9 +107,9 @@ NOW = Row("Now", 4, (
         f"({reasons.FAILED}) / ({reasons.ENDED} > 0)", "percentunit", levels=levels("error_ratio"),
     ),
     stat(
-        "Pool in use",
-        "Slots of all pools that run a task. Near 100 % with messages waiting: more workers "
-        "are needed, or faster tasks.",
+        "Pool",
+        "Share of the slots of all pools that run a task. Near 100 % with messages waiting: "
+        "more workers are needed, or faster tasks.",
         f"{total(each('celery_worker_active_tasks'))} / "
         f"{total(each('celery_worker_pool_processes'))}",
         "percentunit", levels=Levels(notice=0.9),
@@ -143,7 +145,7 @@ CULPRIT = Row("Culprit", 7, (
         "began, and whether a release or a queue is behind it.",
         [
             Column("Task", "task", link=TO_TASK),
-            Column("Failed", Query(WORST_TASKS), "short", Levels(base=BAD), decimals=0, width=70),
+            Column("Failed", Query(WORST_TASKS), "short", decimals=0, width=70),
             Column("Share", Query(f"({FAILED_NOW}) / ({ENDED_NOW}) and on (task) {WORST_TASKS}"),
                    "percentunit", levels("error_ratio"), decimals=0, width=65),
             Column("Exception", "exception"),
@@ -153,22 +155,21 @@ CULPRIT = Row("Culprit", 7, (
     ),
     table(
         "Worst workers",
-        "Workers that are down, alive without working, or fail tasks. DOWN: gone without or "
-        "with a goodbye. Click a worker to see what it did last.",
+        "Workers that are down, alive without working, or fail many tasks. DOWN: gone, with a "
+        "goodbye or without. Click a worker to see what it did last.",
         [
             Column("Worker", "worker", link=TO_WORKER),
             Column("State", Query(either(
                 f"{most(each('celery_worker_up'), 'worker')} * 0 + 3 and on (worker) "
                 f"{most(each('celery_worker_up'), 'worker')} == 0",
                 f"{most(each('celery_worker_stalled'), 'worker')} * 2 == 2",
-                f"{WORKER_FAILED} * 0 + 1 and on (worker) {top(5, f'{WORKER_FAILED} > 0')}",
+                f"({WORKER_FAILS}) * 0 + 1",
             )), words=WORKER_STATE, width=100),
             Column("Last sign", Query(
                 f"{age(most(each('celery_worker_last_heartbeat_timestamp_seconds'), 'worker'))} "
                 f"and on (worker) {most(each('celery_worker_up'), 'worker')} == 0"),
                 "s", width=90),
-            Column("Failed, 15 m", Query(top(5, f"{WORKER_FAILED} > 0")), "short", decimals=0,
-                   width=100),
+            Column("Failed, 15 m", Query(WORKER_FAILS), "percentunit", decimals=0, width=100),
         ],
         sort="State", nothing=ALL_UP,
     ),
@@ -177,22 +178,25 @@ CULPRIT = Row("Culprit", 7, (
 SINCE_WHEN = Row("Since when", 7, (
     timeline(
         "What was wrong, over time",
-        "A bar for each reason of the verdict, from when to when. The left end of a bar is the "
-        "beginning; compare it with the marks of deploys and restarts.",
-        [Query(reasons.levels(), "{{why}}")],
+        "A bar for each reason of the verdict and each alert, from when to when. The left end of "
+        "the first bar is the beginning.",
+        [Query(reasons.levels(), "{{why}}"), Query(reasons.alert_levels(), "{{alertname}}")],
         LEVELS, width=14,
     ),
     table(
         "Alerts firing now",
-        "What has fired, what for, and since when. Click the name for the runbook.",
+        "What fires, and for how long; the longest is nearest to the cause. Click the name for "
+        "the runbook.",
         [
-            Column("Alert", "alertname", link=Runbook(), width=230),
+            Column("Alert", "alertname", link=Runbook(), width=250),
             Column("Queue", "queue"), Column("Task", "task"), Column("Worker", "worker"),
-            Column("Since", Query(
-                f"1000 * ALERTS_FOR_STATE{{{ALERT_SCOPE}}} and ignoring (alertstate) {FIRING}"),
-                "dateTimeFromNow", width=120),
+            Column("Level", Query(reasons.alert_level()), words=LEVELS, width=80),
+            Column("For", Query(
+                "max without (severity) (time() - "
+                f"(ALERTS_FOR_STATE{{{ALERT_SCOPE}}} and ignoring (alertstate) {FIRING}))"),
+                "s", width=95),
         ],
-        sort="-Since", width=10, nothing="no alert fires (or the rules are not loaded)",
+        sort="For", width=10, nothing="no alert fires (or the rules are not loaded)",
     ),
 ))  # fmt: skip
 

@@ -138,11 +138,11 @@ def graph(
     asked = (Query(queries, legend),) if isinstance(queries, str) else tuple(queries)
     nothing = NEEDS_RULES if needs_rules else NOTHING
     defaults = _defaults(unit, levels or Levels(), None, nothing)
-    defaults["color"] = {"mode": "palette-classic-by-name"}
+    defaults["color"] = {"mode": "palette-classic"}
     defaults["custom"] = {
         "drawStyle": "line",
         "lineWidth": 1 if is_stacked else 2,
-        "fillOpacity": 50 if is_stacked else 8,
+        "fillOpacity": 50 if is_stacked else 0,
         "showPoints": "never",
         "spanNulls": False,
         "lineInterpolation": "linear",
@@ -202,7 +202,8 @@ def table(
             "cellHeight": "sm",
             "sortBy": [_sorted_by(sort)] if sort else [],
         },
-        defaults={**_defaults("none", NEUTRAL, None, nothing), "custom": {"align": "auto"}},
+        defaults=_defaults("none", NEUTRAL, None, nothing)
+        | {"custom": {"align": "auto"}, "mappings": []},
         overrides=tuple(_named(column.title, *_column(column)) for column in columns),
         transformations=(
             {"id": "merge", "options": {}},
@@ -253,7 +254,7 @@ def _defaults(unit: str, levels: Levels | Below, words: Words | None, nothing: s
         "noValue": nothing,
         "color": {"mode": "thresholds"},
         "thresholds": levels.json(),
-        "mappings": mappings(words or {}),
+        "mappings": mappings(words or {}, nothing),
     }
 
 
@@ -274,13 +275,17 @@ def _sorted_by(sort: str) -> Json:
 
 
 def _column(column: Column) -> list[Mapping[str, object]]:
-    properties: list[Mapping[str, object]] = [{"id": "unit", "value": column.unit}]
+    properties: list[Mapping[str, object]] = [
+        {"id": "unit", "value": column.unit},
+        # The panel's own words for "nothing" stand for the whole table, not for a cell.
+        {"id": "noValue", "value": "-"},
+    ]
     if column.decimals is not None:
         properties.append({"id": "decimals", "value": column.decimals})
     if column.width:
         properties.append({"id": "custom.width", "value": column.width})
     if column.words:
-        properties.append({"id": "mappings", "value": mappings(column.words)})
+        properties.append({"id": "mappings", "value": mappings(column.words, "-")})
     if column.words or column.levels is not NEUTRAL:
         properties.append({"id": "thresholds", "value": column.levels.json()})
         properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})

@@ -36,9 +36,9 @@ NOW = Row("Now", 4, (
          "How long the oldest message has waited, at least. It grows a second each second while "
          "nobody takes messages.",
          most(OLDEST), "s", levels=levels("queue_wait_seconds"), width=4),
-    stat("Delivered, not acknowledged",
-         "Messages that workers hold. Much more than there are slots: a prefetch multiplier that "
-         "is too high, or tasks with ETA.",
+    stat("Unacked",
+         "Messages delivered to workers and not acknowledged. Much more than there are slots: a "
+         "prefetch multiplier that is too high, or tasks with ETA.",
          total(each("celery_queue_unacked", ONE)), width=4),
     stat("Consumers",
          "Workers that take messages from the chosen queues. 0: start a worker with -Q and "
@@ -79,7 +79,7 @@ ALL = Row("Every queue", 9, (
             Column("Started/s", Query(total(rate("celery_task_started_total", ONE), "queue")),
                    "ops", width=110),
             Column("Empty in", Query(
-                most(each("queue:celery_queue_drain_seconds:forecast", ONE), "queue")), "s",
+                most(each("queue:celery_queue_drain_seconds:at_present_rate", ONE), "queue")), "s",
                 levels("queue_drain_seconds"), width=110),
         ],
         width=24, sort="Waiting", nothing="no queue is known yet",
@@ -118,7 +118,7 @@ OVER_TIME = Row("Over time, the ten longest queues", 8, (
               most(each("queue:celery_queue_drain_seconds:at_present_rate", ONE), "queue"),
               "queue", LONGEST),
           "s", legend="{{queue}}", link=TO_QUEUE, needs_rules=True),
-    graph("Delivered, not acknowledged",
+    graph("Unacked",
           "Held by workers: running, prefetched or waiting for their ETA.",
           by_queue(each("celery_queue_unacked", ONE)), legend="{{queue}}", link=TO_QUEUE),
     graph("What is in the queue: tasks sent",

@@ -11,10 +11,19 @@ DEGRADED, DOWN = 1, 2
 FAILED_RATIO = limit("error_ratio", "warning")
 FEWEST_FINISHED = limit("error_traffic_tasks", "minimum")
 OLD_SOURCE_SECONDS = limit("source_age_seconds", "warning")
-HEARTBEAT_AT = each("celery_worker_last_heartbeat_timestamp_seconds")
+BAD_RATIO = limit("error_ratio", "critical")
+FEWEST_FAILED = limit("task_burn_failures", "minimum_1h")
+ACTIVE = each("celery_active_workers")
 SAW_EXPORTER = f"last_over_time({select('celery_exporter_build_info')}[1h])"
 ENDED = total(gain("celery_worker_tasks_finished_total", over="5m"))
 FAILED = total(gain("celery_worker_tasks_finished_total", 'outcome="failed"', over="5m"))
+TASK_FAILED = total(gain("celery_task_failed_total", over="5m"), "task")
+TASK_SUCCEEDED = total(gain("celery_task_succeeded_total", over="5m"), "task")
+# A deploy that names its workers anew leaves old ones behind; it says goodbye, and replaces them.
+WERE_LOST = (
+    f"{gain('celery_worker_lost_total', over='1h')} > 0 and {ACTIVE} < "
+    f"max without ({REPLICAS}) (max_over_time({select('celery_active_workers')}[1h]))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +42,23 @@ REASONS = (
         f"and on (job, instance) {SAW_EXPORTER}) == 0",
     ),
     Reason(DOWN, "the broker does not answer", f"{each('celery_broker_up')} == 0"),
-    Reason(DOWN, "no worker is up", f"{each('celery_active_workers')} == 0"),
+    Reason(DOWN, "no worker is up", f"{ACTIVE} == 0"),
     Reason(
         DEGRADED, "queues have messages that nobody consumes",
         f"{each('celery_queue_length')} > 0 and {each('celery_queue_consumers')} == 0",
     ),
     Reason(
-        DEGRADED, "workers went down in the last five minutes",
-        f"{each('celery_worker_up')} == 0 and {age(HEARTBEAT_AT)} < 300",
+        DEGRADED, "workers vanished and were not replaced",
+        f"{each('celery_worker_up')} == 0 and on (namespace, job) ({WERE_LOST})",
     ),
     Reason(
         DEGRADED, "fewer workers are up than expected",
-        f"{each('celery_active_workers')} < {each('celery_expected_workers')}",
+        f"{ACTIVE} < {each('celery_expected_workers')}",
+    ),
+    Reason(
+        DEGRADED, f"tasks fail in more than {BAD_RATIO:.0%} of their runs",
+        f"{TASK_FAILED} / ({TASK_FAILED} + {TASK_SUCCEEDED}) > {BAD_RATIO:g} "
+        f"and {TASK_FAILED} >= {FEWEST_FAILED:g}",
     ),
     Reason(
         DEGRADED, f"of the tasks of the last five minutes, more than {FAILED_RATIO:.0%} failed",
@@ -75,9 +89,24 @@ def reasons() -> str:
 
 
 def levels() -> str:
-    """Return the level of each reason there is, by label ``why``, for a graph over time."""
-    found = (_why(f"count({reason.query}) * 0 + {reason.level}", reason) for reason in REASONS)
-    return " or ".join(found)
+    """Return the level of each reason but the alerts, by label ``why``, for a graph over time."""
+    own = [reason for reason in REASONS if reason.query != FIRING]
+    return " or ".join(
+        _why(f"count({reason.query}) * 0 + {reason.level}", reason) for reason in own
+    )
+
+
+def alert_level() -> str:
+    """Return 3 or 4 for each alert that fires, however many of its kind."""
+    critical = FIRING.replace("warning|critical", "critical")
+    return f"max without (severity, alertstate) ({critical} + 3 or {FIRING} + 2)"
+
+
+def alert_levels() -> str:
+    """Return the level of each alert that fires, by its name, the ten that fired most."""
+    fired = f"count_over_time({FIRING}[$__range] @ end())"
+    most = f"topk(10, sum by (alertname) ({fired}))"
+    return f"max by (alertname) ({alert_level()}) and on (alertname) {most}"
 
 
 def _why(expression: str, reason: Reason) -> str:

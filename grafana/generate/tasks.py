@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana.generate.dashboard import QUEUE, TASK, Dashboard, Row
 from grafana.generate.limits import levels, limit
 from grafana.generate.links import TO_TASK, TO_WORKER
-from grafana.generate.looks import BAD, DEEP, NOTICE, VIOLET, Levels
+from grafana.generate.looks import DEEP, NOTICE, VIOLET, Below, Levels
 from grafana.generate.panels import Column, Query, graph, outcomes, stat, table
 from grafana.generate.queries import (
     age,
@@ -62,7 +62,7 @@ NOW = Row("Now", 4, (
          f"Of the failures that an objective of {OBJECTIVE:.0%} allows in six hours, the share "
          "that is left, of the task that has the least. Below 0: the objective is missed.",
          f"1 - max({share('6h')}) / {BUDGET:g}", "percentunit",
-         levels=Levels(base=BAD, notice=0), width=4),
+         levels=Below(0), width=4),
     stat("Run time, 19 of 20", "Nineteen of twenty runs took at most this long.",
          quantile(0.95, RUNTIMES, TASK_ONLY), "s", width=4),
     stat("Waited, 19 of 20",

@@ -18,6 +18,7 @@ GRAFANAS_OWN = {
     "__rate_interval": "1m",
     "__interval": "15s",
     "__range": "1h",
+    "__interval_ms": "15000",
 }
 Json = dict[str, Any]
 

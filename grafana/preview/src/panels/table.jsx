@@ -1,0 +1,12 @@
+import { TableNG } from '@grafana/ui/unstable';
+
+export function Table({ panel, data, fieldConfig, width, height, scene }) {
+  const { cellHeight, showHeader, sortBy } = panel.options;
+  return (
+    <TableNG
+      data={data[0]} width={width} height={height} noHeader={!showHeader} sortBy={sortBy}
+      cellHeight={cellHeight} fieldConfig={fieldConfig} timeRange={scene.range} structureRev={1}
+      enablePagination={false} enableVirtualization={false}
+    />
+  );
+}
