@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bundle.exported import EXPORTED
 from bundle.rule_files import RUNBOOKS, TEST_FILES, Rule, alerts, recordings, selected
 
 SEVERITIES = {"critical", "warning", "info", "none"}
@@ -105,10 +107,24 @@ def test_every_runbook_has_an_alert() -> None:
 
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
-def test_a_runbook_has_all_its_sections(path: Any) -> None:
+def test_a_runbook_has_all_its_sections(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == f"# {path.stem}"
     assert [line for line in lines if line.startswith("## ")] == SECTIONS
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+def test_a_query_in_a_runbook_asks_for_what_exists(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").partition("## See it")[2].partition("## Usual")[0]
+    for query in filter(None, "".join(re.findall(r"```\n(.*?)```", text, re.S)).splitlines()):
+        known = EXPORTED.keys() | {rule.name for rule in recordings()} | {"ALERTS", ""}
+        assert {wanted.name for wanted in selected(query)} <= known
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+def test_a_command_in_a_runbook_silences_its_own_alert(path: Path) -> None:
+    silences = re.findall(r"amtool silence add (\S+)", path.read_text(encoding="utf-8"))
+    assert set(silences) <= {f"alertname={path.stem}", "job=celeriac"}
 
 
 def test_two_alerts_of_one_name_differ_in_severity() -> None:

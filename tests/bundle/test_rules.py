@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle.exported import EXPORTED
 from bundle.rule_files import (
     RULE_FILES,
     Rule,
@@ -17,8 +18,6 @@ from bundle.rule_files import (
     selected,
 )
 from bundle.tools import promtool
-from celeriac.exposition.families import FAMILIES
-from celeriac.sidecar.metrics import SidecarMetrics
 
 # What Prometheus adds to every series, and Kubernetes to many.
 TARGET = frozenset({"cluster", "namespace", "job", "instance", "pod", "container", "endpoint"})
@@ -28,27 +27,10 @@ RECORDED_NAME = re.compile(r"[a-z_]+:cel(ery|eriac)_[a-z0-9_]+:[a-z0-9_]+")
 every_file = pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
 
 
-def exported() -> dict[str, frozenset[str]]:
-    """Return every series on a page of ours with its labels."""
-    series = {"up": frozenset[str]()}
-    for family in FAMILIES:
-        series[family.name] = frozenset(family.labels)
-        if family.kind == "histogram":
-            series |= {
-                f"{family.name}_{part}": frozenset(family.labels) for part in ("sum", "count")
-            }
-            series[f"{family.name}_bucket"] = frozenset({*family.labels, "le"})
-    for metric in SidecarMetrics().registry.collect():
-        suffix = "_total" if metric.type == "counter" else ""
-        series[metric.name + suffix] = frozenset({"reason", "route", "code", "kind", "outcome"})
-    return series
-
-
 def rules_of(path: Path) -> list[Rule]:
     return [rule for rule in rules() if rule.path == path]
 
 
-EXPORTED = exported()
 RECORDED = {rule.name for rule in recordings()}
 ALL_LABELS = TARGET.union(*EXPORTED.values(), *(rule.labels for rule in recordings()))
 

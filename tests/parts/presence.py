@@ -52,7 +52,10 @@ NEEDS = {
         "VictoriaMetrics is missing: apt install victoria-metrics.",
     ),
     "alertmanager": Need(
-        lambda: any(map(shutil.which, ("prometheus-alertmanager", "alertmanager"))),
+        lambda: (
+            any(map(shutil.which, ("prometheus-alertmanager", "alertmanager")))
+            and bool(shutil.which("amtool"))
+        ),
         "Alertmanager is missing: apt install prometheus-alertmanager.",
     ),
     "prometheus": Need(
