@@ -83,10 +83,12 @@ class Sidecar:
         stops = [Thread(target=service.stop, daemon=True) for service in self._services]
         for stop in stops:
             stop.start()
-        if not self.server.running.wait_for_none(STOP_SECONDS):
-            logger.warning("some requests did not end in %g s", STOP_SECONDS)
         for stop in stops:
             stop.join(max(1.0, ends_mono - time.monotonic()))
+        # Last: until then, whoever asks gets an answer.
+        self.server.stop_accepting()
+        if not self.server.running.wait_for_none(max(1.0, ends_mono - time.monotonic())):
+            logger.warning("some requests did not end in %g s", STOP_SECONDS)
         self.server.stop(timeout=0.1)
         self._database.close()
 
@@ -161,7 +163,7 @@ class Sidecar:
             checks.database_part(self._database),
         ]
         if self._alertmanager:
-            parts.append(checks.alertmanager_part(self._alertmanager))
+            parts.append(checks.part("alertmanager", self._alertmanager.firing))
         transport = self._settings.broker.url.partition(":")[0]
         info = InfoAnswer("celeriac", __version__, celery.__version__, transport, FEATURES)
         look_around = self._live.look_around
