@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bundle.exported import EXPORTED
-from bundle.rule_files import RUNBOOKS, TEST_FILES, Rule, alerts, recordings, selected
+from bundle.rule_files import ALERTING, RUNBOOKS, TEST_FILES, Rule, alerts, recordings, selected
 
 SEVERITIES = {"critical", "warning", "info", "none"}
 COMPONENTS = {"broker", "worker", "queue", "task", "beat", "exporter", "sidecar", "watchdog"}
@@ -130,3 +130,10 @@ def test_a_command_in_a_runbook_silences_its_own_alert(path: Path) -> None:
 def test_two_alerts_of_one_name_differ_in_severity() -> None:
     keys = [(alert.name, alert.labels["severity"]) for alert in alerts()]
     assert len(keys) == len(set(keys))
+
+
+def test_the_page_on_alerts_names_them_all() -> None:
+    page = (ALERTING.parent / "docs" / "alerts.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (Celery\w+) \| ([a-z, ]+) \|", page, re.M)
+    told = {(name, severity) for name, severities in rows for severity in severities.split(", ")}
+    assert told == {(alert.name, alert.labels["severity"]) for alert in alerts()}
