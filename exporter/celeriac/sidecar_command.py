@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import MISSING, fields
 from typing import Any
 
 import click
@@ -39,12 +40,6 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104  its clients are on other hosts
 
 logger = logging.getLogger("celeriac")
 
-serving = section("Serving")
-sources = section("What it reads")
-remembering = section("What it remembers")
-tokens = section("Tokens")
-limit = section("Limits")
-
 
 def _origins(text: str) -> frozenset[str]:
     parts = (part.strip() for part in text.split(","))
@@ -55,173 +50,151 @@ ORIGINS = Value("origins", "origins such as https://host, or null, with commas",
 RATE = Value("rate", "a rate such as 60000/minute", sidecar_options.rate)
 ZONE = Value("zone", "a time zone such as Europe/Vienna", sidecar_options.time_zone)
 
+# The settings say what is chosen where nothing is told.
+DEFAULTS = {
+    field.name: field.default
+    for of in (SidecarSettings, LimitSettings)
+    for field in fields(of)
+    if field.default is not MISSING
+}
+
+
+def _told(title: str) -> Callable[..., Callable[[Any], Any]]:
+    """Return ``click.option`` for settings under *title*: the name is the option's, or last."""
+    option = section(title)
+
+    def setting(*names: str, help: str, **more: Any) -> Callable[[Any], Any]:  # noqa: A002
+        default = DEFAULTS.get(names[-1].removeprefix("--").replace("-", "_"))
+        if isinstance(default, (str, int, float)):
+            more = {"default": default, "show_default": True, **more}
+        return option(*names, help=help, **more)
+
+    return setting
+
+
+serving = _told("Serving")
+sources = _told("What it reads")
+remembering = _told("What it remembers")
+tokens = _told("Tokens")
+limit = _told("Limits")
+
+OPTIONS = (
+    serving("--host", help="Address to listen on."),
+    serving("--port", type=whole(1, 65535), help="Port to listen on."),
+    serving(
+        "--trusted-proxies",
+        type=whole(0, 10),
+        help="Proxies in front whose X-Forwarded-For tells a client's address.",
+    ),
+    serving(
+        "--ws-auth",
+        type=one_of("required", "optional"),
+        default="required",
+        show_default=True,
+        help="optional: a WebSocket client without a token may look on, as a viewer.",
+    ),
+    serving(
+        "--allowed-origins",
+        type=ORIGINS,
+        default="",
+        metavar="A,B,…",
+        help="Web pages of other origins that may open a WebSocket: https://host, or null for "
+        "files.",
+    ),
+    sources("--exporter-url", metavar="URL", help="Where the exporter of this broker is."),
+    sources("--prometheus-url", metavar="URL", help="The HTTP API with the exporter's history."),
+    sources(
+        "--prometheus-job",
+        metavar="JOB",
+        help="The exporter's job there, if Prometheus scrapes exporters of other brokers as well.",
+    ),
+    sources(
+        "--prometheus-token-file",
+        type=FILE,
+        help="A bearer token for it; read again for every query.",
+    ),
+    sources("--alertmanager-url", metavar="URL", help="Where to ask which alerts fire."),
+    sources(
+        "--ca-file",
+        type=FILE,
+        help="Trust the certificates that this authority has signed, of these three.",
+    ),
+    sources(
+        "--poll-interval",
+        "poll_interval_seconds",
+        type=seconds(0.2, 60),
+        metavar="SECONDS",
+        help="How often the live numbers are read, while somebody looks.",
+    ),
+    sources(
+        "--time-zone",
+        type=ZONE,
+        default="UTC",
+        show_default=True,
+        metavar="ZONE",
+        help="Of times in requests that do not name theirs.",
+    ),
+    remembering(
+        "--database-url",
+        metavar="URL",
+        help="Audit records and saved reports: sqlite:///path or postgresql://user@host/database."
+        f"  [default: {sidecar_options.DEFAULT_DATABASE}]",
+    ),
+    remembering(
+        "--operations-memory",
+        "operations_memory_seconds",
+        type=duration(0, 30 * 86400),
+        default="24h",
+        metavar="DURATION",
+        help="How long a revoke is told to workers that join later.",
+    ),
+    tokens("--jwks-url", metavar="URL", help="Keys of RS256 and ES256, instead of a secret."),
+    tokens(
+        "--jwks-refresh",
+        "jwks_refresh_seconds",
+        type=seconds(1, 3600),
+        metavar="SECONDS",
+        help="How often they are fetched, so how soon a new key is good and an old one is not.",
+    ),
+    tokens("--alerts-token-file", type=FILE, help="The token that Alertmanager sends with alerts."),
+    limit("--max-revoke-ids", type=whole(1, 10**6), help="Task ids to revoke in one call."),
+    limit("--max-terminate-ids", type=whole(1, 10**6), help="Task ids to terminate in one call."),
+    limit("--max-body-bytes", type=whole(1024, 1 << 30), help="Bytes of a request's body."),
+    limit("--max-websocket-clients", type=whole(1, 10**5), help="WebSocket clients at a time."),
+    limit("--max-report-days", type=whole(1, 3660), help="Days that a report may span."),
+    limit(
+        "--rate-limit",
+        type=RATE,
+        metavar="N/UNIT",
+        help="Calls of one caller in a second, minute, hour or day.",
+    ),
+    limit(
+        "--control-timeout",
+        "control_timeout_seconds",
+        type=seconds(0.1, 60),
+        metavar="SECONDS",
+        help="How long workers may take to acknowledge.",
+    ),
+    limit(
+        "--report-timeout",
+        "report_timeout_seconds",
+        type=seconds(1, 300),
+        metavar="SECONDS",
+        help="How long a report may take.",
+    ),
+)
+
+
+def _sidecar_options(command: Any) -> Any:
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
 
 @click.command(cls=SectionedCommand, context_settings=CONTEXT)
 @broker_options
-@serving("--host", default=EVERYWHERE, show_default=True, help="Address to listen on.")
-@serving(
-    "--port",
-    default=sidecar_options.DEFAULT_PORT,
-    show_default=True,
-    type=whole(1, 65535),
-    help="Port to listen on.",
-)
-@serving(
-    "--trusted-proxies",
-    default=0,
-    show_default=True,
-    type=whole(0, 10),
-    help="Proxies in front whose X-Forwarded-For tells a client's address.",
-)
-@serving(
-    "--ws-auth",
-    type=one_of("required", "optional"),
-    default="required",
-    show_default=True,
-    help="optional: a WebSocket client without a token may look on, as a viewer.",
-)
-@serving(
-    "--allowed-origins",
-    type=ORIGINS,
-    default="",
-    metavar="A,B,…",
-    help="Web pages of other origins that may open a WebSocket: https://host, or null for files.",
-)
-@sources(
-    "--exporter-url",
-    metavar="URL",
-    default="http://localhost:9808",
-    show_default=True,
-    help="Where the exporter of this broker is.",
-)
-@sources(
-    "--prometheus-url",
-    metavar="URL",
-    default="http://localhost:9090",
-    show_default=True,
-    help="The HTTP API with the exporter's history.",
-)
-@sources(
-    "--prometheus-job",
-    metavar="JOB",
-    help="The exporter's job there, if Prometheus scrapes exporters of other brokers as well.",
-)
-@sources(
-    "--prometheus-token-file",
-    type=FILE,
-    help="A bearer token for it; read again for every query.",
-)
-@sources("--alertmanager-url", metavar="URL", help="Where to ask which alerts fire.")
-@sources(
-    "--ca-file",
-    type=FILE,
-    help="Trust the certificates that this authority has signed, of these three.",
-)
-@sources(
-    "--poll-interval",
-    "poll_interval_seconds",
-    type=seconds(0.2, 60),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How often the live numbers are read, while somebody looks.",
-)
-@sources(
-    "--time-zone",
-    type=ZONE,
-    default="UTC",
-    show_default=True,
-    metavar="ZONE",
-    help="Of times in requests that do not name theirs.",
-)
-@remembering(
-    "--database-url",
-    metavar="URL",
-    help="Audit records and saved reports: sqlite:///path or postgresql://user@host/database.  "
-    f"[default: {sidecar_options.DEFAULT_DATABASE}]",
-)
-@remembering(
-    "--operations-memory",
-    "operations_memory_seconds",
-    type=duration(0, 30 * 86400),
-    default="24h",
-    show_default=True,
-    metavar="DURATION",
-    help="How long a revoke is told to workers that join later.",
-)
+@_sidecar_options
 @token_options
-@tokens("--jwks-url", metavar="URL", help="Keys of RS256 and ES256, instead of a secret.")
-@tokens(
-    "--jwks-refresh",
-    "jwks_refresh_seconds",
-    type=seconds(1, 3600),
-    default=20.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How often they are fetched, so how soon a new key is good and an old one is not.",
-)
-@tokens("--alerts-token-file", type=FILE, help="The token that Alertmanager sends with alerts.")
-@limit(
-    "--max-revoke-ids",
-    type=whole(1, 1_000_000),
-    default=10_000,
-    show_default=True,
-    help="Task ids to revoke in one call.",
-)
-@limit(
-    "--max-terminate-ids",
-    type=whole(1, 1_000_000),
-    default=1_000,
-    show_default=True,
-    help="Task ids to terminate in one call.",
-)
-@limit(
-    "--max-body-bytes",
-    type=whole(1024, 1 << 30),
-    default=4 << 20,
-    show_default=True,
-    help="Bytes of a request's body.",
-)
-@limit(
-    "--max-websocket-clients",
-    type=whole(1, 100_000),
-    default=1_000,
-    show_default=True,
-    help="WebSocket clients at a time.",
-)
-@limit(
-    "--max-report-days",
-    type=whole(1, 3660),
-    default=31,
-    show_default=True,
-    help="Days that a report may span.",
-)
-@limit(
-    "--rate-limit",
-    type=RATE,
-    default="60000/minute",
-    show_default=True,
-    metavar="N/UNIT",
-    help="Calls of one caller in a second, minute, hour or day.",
-)
-@limit(
-    "--control-timeout",
-    "control_timeout_seconds",
-    type=seconds(0.1, 60),
-    default=3.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long workers may take to acknowledge.",
-)
-@limit(
-    "--report-timeout",
-    "report_timeout_seconds",
-    type=seconds(1, 300),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a report may take.",
-)
 @log_options
 @click.pass_context
 def sidecar(context: click.Context, /, **options: Any) -> None:  # fmt: skip

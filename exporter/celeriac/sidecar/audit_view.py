@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 from sqlalchemy import ColumnElement, select
 
 from celeriac.sidecar.audit import COLUMNS, storable, timestamp
 from celeriac.sidecar.chain import RECORDS, Record
-from celeriac.sidecar.contract import Call, Role, Route
+from celeriac.sidecar.contract import Call, Role, Route, read_whole
 from celeriac.sidecar.database import Database, DatabaseError
 from celeriac.sidecar.problems import ProblemError
 
@@ -51,9 +51,9 @@ class AuditView:
 
     def show(self, call: Call) -> AuditAnswer:
         given = call.request.args
-        limit = _whole("limit", given.get("limit"), DEFAULT_LIMIT, MAX_LIMIT)
+        limit = read_whole(call, "limit", DEFAULT_LIMIT, MAX_LIMIT)
         columns = RECORDS.c if "operation_id" in given else COLUMNS
-        query = select(*columns).where(*_conditions(given))
+        query = select(*columns).where(*_conditions(call))
         newest = query.order_by(RECORDS.c.sequence.desc()).limit(limit + 1)
         try:
             with self._database.read() as connection:
@@ -64,7 +64,8 @@ class AuditView:
         return AuditAnswer(shown, str(shown[-1].sequence) if len(found) > limit else None)
 
 
-def _conditions(given: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
+def _conditions(call: Call) -> Iterator[ColumnElement[bool]]:
+    given = call.request.args
     for name in ("actor", "action", "operation_id"):
         if name in given:
             yield RECORDS.c[name] == storable(given[name])
@@ -73,15 +74,7 @@ def _conditions(given: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
     if "until" in given:
         yield RECORDS.c.time < timestamp(_time("until", given["until"]))
     if "cursor" in given:
-        yield RECORDS.c.sequence < _whole("cursor", given["cursor"], 0, LAST_SEQUENCE)
-
-
-def _whole(name: str, text: str | None, default: int, most: int) -> int:
-    if text is None:
-        return default
-    if text.isascii() and text.isdecimal() and len(text) < 20 and 1 <= int(text) <= most:
-        return int(text)
-    raise ProblemError(400, f"{name} must be a whole number from 1 to {most}")
+        yield RECORDS.c.sequence < read_whole(call, "cursor", 1, LAST_SEQUENCE)
 
 
 def _time(name: str, text: str) -> dt.datetime:

@@ -82,6 +82,14 @@ class Upgraded(Response):
         return ()
 
 
+def read_whole(call: Call, name: str, default: int, most: int) -> int:
+    """Return a whole number from 1 to *most* of the query. Errors: ProblemError 400."""
+    text = call.request.args.get(name, str(default))
+    if text.isascii() and text.isdecimal() and len(text) < 20 and 1 <= int(text) <= most:
+        return int(text)
+    raise ProblemError(400, f"{name} must be a whole number from 1 to {most}")
+
+
 def read_body(call: Call, shape: type[Shape]) -> Shape:
     """Return the JSON body as *shape*, strictly. Errors: ProblemError 400, 413, 415."""
     request = call.request

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import msgspec
-from sqlalchemy import Column, Connection, Float, String, Table, Text, delete, insert, select
+from sqlalchemy import Column, Float, String, Table, Text, delete, insert, select
 
 from celeriac.sidecar.database import Database, metadata
 from celeriac.sidecar.report_shapes import PerformanceReport, ReportSummary
@@ -31,7 +29,6 @@ class ReportStore:
     def __init__(self, database: Database, max_reports: int = MAX_REPORTS) -> None:
         self._database = database
         self._max_reports = max_reports
-        self._has_table = False
 
     def save(self, report: PerformanceReport) -> None:
         """Keep a report in the place of the oldest one. Errors: DatabaseError."""
@@ -55,7 +52,7 @@ class ReportStore:
     def latest(self, limit: int) -> list[ReportSummary]:
         """Return the latest reports, the last one first. Errors: DatabaseError."""
         query = select(REPORTS.c.summary).order_by(REPORTS.c.generated_at.desc()).limit(limit)
-        with self._reading() as connection:
+        with self._database.read() as connection:
             found = connection.scalars(query).all()
         return [msgspec.json.decode(text, type=ReportSummary) for text in found]
 
@@ -64,15 +61,6 @@ class ReportStore:
         if not _REPORT_ID.fullmatch(report_id):
             return None
         query = select(REPORTS.c.report).where(REPORTS.c.report_id == report_id)
-        with self._reading() as connection:
+        with self._database.read() as connection:
             found = connection.scalar(query)
         return msgspec.json.decode(found, type=PerformanceReport) if found else None
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        if not self._has_table:
-            # Tables are made when something is written first.
-            with self._database.write():
-                self._has_table = True
-        with self._database.read() as connection:
-            yield connection

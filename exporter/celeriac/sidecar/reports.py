@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from celeriac.clients.prometheus_answers import (
 from celeriac.clients.prometheus_api import PrometheusApi
 from celeriac.errors import CeleriacError
 from celeriac.sidecar import report_figures
-from celeriac.sidecar.contract import Call, Role, Route, read_body
+from celeriac.sidecar.contract import Call, Role, Route, read_body, read_whole
 from celeriac.sidecar.database import DatabaseError
 from celeriac.sidecar.problems import ProblemError
 from celeriac.sidecar.recommendations import recommend
@@ -109,7 +109,7 @@ class Reports:
         return _shown(call, report)
 
     def list_saved(self, call: Call) -> ReportList:
-        limit = _limit(call.request.args)
+        limit = read_whole(call, "limit", DEFAULT_LISTED, MAX_LISTED)
         with _problems():
             return ReportList(self._store.latest(limit))
 
@@ -174,13 +174,6 @@ def _shown(call: Call, report: PerformanceReport) -> PerformanceReport | Respons
     if call.request.accept_mimetypes.best_match([JSON, MARKDOWN], JSON) == JSON:
         return report
     return Response(markdown(report), content_type=f"{MARKDOWN}; charset=utf-8")
-
-
-def _limit(arguments: Mapping[str, str]) -> int:
-    text = arguments.get("limit", str(DEFAULT_LISTED))
-    if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MAX_LISTED):
-        raise ProblemError(400, f"limit must be a whole number from 1 to {MAX_LISTED}")
-    return int(text)
 
 
 @contextmanager

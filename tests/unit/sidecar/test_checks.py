@@ -85,7 +85,7 @@ def test_what_is_away_is_said_without_its_address(tmp_path: Path) -> None:
     url = "http://user:canary5ecret@127.0.0.1:9"
     parts = [
         checks.exporter_part(ExporterPage(url)),
-        checks.alertmanager_part(AlertmanagerApi(url)),
+        checks.part("alertmanager", AlertmanagerApi(url).firing),
         checks.prometheus_part(PrometheusApi(url)),
         checks.broker_part(make_app(BrokerOptions("redis://:canary5ecret@127.0.0.1:9/0"))),
         checks.database_part(Database(f"sqlite:///{tmp_path}/canary5ecret/x.db")),
