@@ -177,9 +177,11 @@ ALERTS = _annotation(
     FIRING,
     "{{alertname}}", "{{severity}} {{queue}}{{task}}{{worker}}",
 )  # fmt: skip
+# The window is a step, so that none is missed, and the minute that two scrapes may take.
+STARTED = (
+    f"count(time() - {each('celery_worker_start_timestamp_seconds')} < 60 + $__interval_ms / 1000)"
+)
 STARTS = _annotation(
-    "Workers started", CALM,
-    # The window is a step, so that none is missed, and the minute that two scrapes may take.
-    f"count(time() - {each('celery_worker_start_timestamp_seconds')} < 60 + $__interval_ms / 1000)",
+    "Workers started", CALM, STARTED,
     "Workers started", "a deploy, a restart, or more workers",
 )  # fmt: skip

@@ -42,9 +42,10 @@ class Below:
     """A number that is bad below a value."""
 
     bad: float
+    base: str = GOOD
 
     def json(self) -> Json:
-        steps = [{"color": BAD, "value": None}, {"color": GOOD, "value": self.bad}]
+        steps = [{"color": BAD, "value": None}, {"color": self.base, "value": self.bad}]
         return {"mode": "absolute", "steps": steps}
 
 
@@ -79,8 +80,9 @@ LEVELS: Words = {
     2: Word("down", BAD),
     3: Word("warning", NOTICE),
     4: Word("critical", BAD),
+    5: Word("started", CALM),
 }
-"""1 and 2 are the verdict's, 3 and 4 those of alerts."""
+"""1 and 2 are the verdict's, 3 and 4 those of alerts, 5 is no trouble but often its cause."""
 
 OUTCOMES = {
     "succeeded": GOOD,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grafana.generate import reasons
+from grafana.generate.dashboard import STARTED as STARTS_QUERY
 from grafana.generate.dashboard import Dashboard, Row
 from grafana.generate.limits import levels, limit
 from grafana.generate.links import TO_QUEUE, TO_TASK, TO_WORKER, Runbook
@@ -13,6 +14,7 @@ from grafana.generate.looks import (
     MUTED,
     NOBODY,
     NOTICE,
+    PLAIN,
     VERDICT,
     WORKER_STATE,
     Below,
@@ -62,49 +64,41 @@ NONE_FAILED = "no task failed in the last 15 minutes"
 NOW = Row("Now", 4, (
     stat(
         "Verdict",
-        "DOWN: no broker, no worker or no exporter. DEGRADED: something of what stands to the "
-        "right. HEALTHY: none of it. It needs no alert rules, and counts alerts where there are.",
-        reasons.verdict(), words=VERDICT, width=3, is_loud=True, nothing="NO DATA",
-    ),
-    table(
-        "Why",
-        "What makes the verdict, the worst first, and how many there are. The tables below "
-        "name them. Empty while healthy.",
-        [
-            Column("Count", Query(reasons.reasons()), levels=Levels(base=BAD), width=60),
-            Column("What is wrong", "why"),
-        ],
-        width=7, nothing="nothing is wrong",
+        "DOWN: no broker, no worker or no exporter. DEGRADED: something else is wrong; the worst "
+        "of it is named here, all of it under Why. It needs no rules, but counts alerts too.",
+        reasons.verdict(), words=VERDICT, legend="{{why}}", width=5, is_loud=True,
+        nothing="NO DATA",
     ),
     stat(
         "Workers",
         "Workers up: those that give signs of life. 0: nothing runs. Who is gone, and since "
         "when, is in the table of workers below.",
-        total(each("celery_active_workers")), levels=Below(1),
+        total(each("celery_active_workers")), levels=Below(1, PLAIN), width=3,
     ),
     stat(
         "Waiting",
         "Messages ready in all queues of the broker. Growing: publishers are faster than "
         "workers; look at the worst queue.",
-        total(LENGTH), levels=levels("backlog_messages"),
+        total(LENGTH), levels=levels("backlog_messages"), width=3,
     ),
     stat(
         "Oldest",
         "How long the oldest message of any queue has waited, at least. Long with few messages "
         "waiting: nobody works on that queue.",
-        most(OLDEST), "s", levels=levels("queue_wait_seconds"),
+        most(OLDEST), "s", levels=levels("queue_wait_seconds"), width=3,
     ),
     stat(
         "Finished",
         "Tasks that ended a second, however they ended. 0 while messages wait: the workers "
         "are stuck.",
-        total(rate(FINISHED)), "ops",
+        total(rate(FINISHED)), "ops", width=3,
     ),
     stat(
         "Failed",
         "Share of the tasks that ended in the last five minutes by failing. Which task and "
         "which exception: the table of tasks below.",
         f"({reasons.FAILED}) / ({reasons.ENDED} > 0)", "percentunit", levels=levels("error_ratio"),
+        width=3,
     ),
     stat(
         "Pool",
@@ -115,9 +109,9 @@ NOW = Row("Now", 4, (
         "percentunit", levels=Levels(notice=0.9),
     ),
     stat(
-        "Data age",
-        "How old the oldest source of these numbers is. Old: trust nothing here, and look at "
-        "the exporter.",
+        "Age",
+        "Age of the data: of the source of these numbers that is furthest behind. Old: trust "
+        "nothing here, and look at the exporter.",
         most(age(each("celery_exporter_source_last_success_timestamp_seconds"))),
         "s", levels=levels("source_age_seconds"),
     ),
@@ -176,27 +170,38 @@ CULPRIT = Row("Culprit", 7, (
 ))  # fmt: skip
 
 SINCE_WHEN = Row("Since when", 7, (
+    table(
+        "Why",
+        "All that makes the verdict, and how many there are of it. The tables above name them.",
+        [
+            Column("Count", Query(reasons.counts()), levels=Levels(base=BAD), width=60),
+            Column("What is wrong now", "why"),
+        ],
+        width=6, nothing="nothing is wrong",
+    ),
     timeline(
         "What was wrong, over time",
         "A bar for each reason of the verdict and each alert, from when to when. The left end of "
-        "the first bar is the beginning.",
-        [Query(reasons.levels(), "{{why}}"), Query(reasons.alert_levels(), "{{alertname}}")],
-        LEVELS, width=14,
+        "the first bar is the beginning; workers that started right before it are a deploy or a "
+        "restart.",
+        [Query(reasons.levels(), "{{why}}"), Query(reasons.alert_levels(), "{{alertname}}"),
+         Query(f"{STARTS_QUERY} * 0 + {reasons.STARTED}", "workers started")],
+        LEVELS, width=10,
     ),
     table(
         "Alerts firing now",
         "What fires, and for how long; the longest is nearest to the cause. Click the name for "
         "the runbook.",
         [
-            Column("Alert", "alertname", link=Runbook(), width=250),
+            Column("Alert", "alertname", link=Runbook()),
             Column("Queue", "queue"), Column("Task", "task"), Column("Worker", "worker"),
-            Column("Level", Query(reasons.alert_level()), words=LEVELS, width=80),
+            Column("Level", Query(reasons.ALERT_LEVEL), words=LEVELS, width=70),
             Column("For", Query(
                 "max without (severity) (time() - "
                 f"(ALERTS_FOR_STATE{{{ALERT_SCOPE}}} and ignoring (alertstate) {FIRING}))"),
-                "s", width=95),
+                "s", width=85),
         ],
-        sort="For", width=10, nothing="no alert fires (or the rules are not loaded)",
+        sort="For", width=8, nothing="no alert fires (or the rules are not loaded)",
     ),
 ))  # fmt: skip
 

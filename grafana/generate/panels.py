@@ -103,7 +103,10 @@ def stat(
     is_loud: bool = False,
     nothing: str = NOTHING,
 ) -> Panel:
-    """A number as of the end of the range; *is_loud* fills the panel with its colour."""
+    """A number as of the end of the range, and under it the *legend* if there is one.
+
+    *is_loud* fills the panel with the number's colour.
+    """
     return Panel(
         "stat", title, description, (Query(query, legend),), width,
         options={
@@ -112,9 +115,10 @@ def stat(
             "justifyMode": "center",
             "orientation": "auto",
             "reduceOptions": _LAST,
-            "textMode": "value",
-            "wideLayout": True,
-        },
+            "textMode": "value_and_name" if legend else "value",
+            "wideLayout": False,
+        }
+        | ({"text": {"titleSize": 15, "valueSize": 36}} if legend else {}),
         defaults=_defaults(unit, levels, words, nothing),
         is_instant=True,
     )  # fmt: skip

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from grafana.generate.limits import limit
 from grafana.generate.queries import FIRING, REPLICAS, SCOPE, age, each, gain, select, total
 
 DEGRADED, DOWN = 1, 2
+STARTED = 5
+CRITICAL = FIRING.replace("warning|critical", "critical")
+# 3 or 4 for each alert that fires, once for both levels of a kind.
+ALERT_LEVEL = f"max without (severity, alertstate) ({CRITICAL} + 3 or {FIRING} + 2)"
 FAILED_RATIO = limit("error_ratio", "warning")
 FEWEST_FINISHED = limit("error_traffic_tasks", "minimum")
 OLD_SOURCE_SECONDS = limit("source_age_seconds", "warning")
@@ -44,11 +49,11 @@ REASONS = (
     Reason(DOWN, "the broker does not answer", f"{each('celery_broker_up')} == 0"),
     Reason(DOWN, "no worker is up", f"{ACTIVE} == 0"),
     Reason(
-        DEGRADED, "queues have messages that nobody consumes",
+        DEGRADED, "queues that nobody consumes",
         f"{each('celery_queue_length')} > 0 and {each('celery_queue_consumers')} == 0",
     ),
     Reason(
-        DEGRADED, "workers vanished and were not replaced",
+        DEGRADED, "workers lost and not replaced",
         f"{each('celery_worker_up')} == 0 and on (namespace, job) ({WERE_LOST})",
     ),
     Reason(
@@ -56,58 +61,55 @@ REASONS = (
         f"{ACTIVE} < {each('celery_expected_workers')}",
     ),
     Reason(
-        DEGRADED, f"tasks fail in more than {BAD_RATIO:.0%} of their runs",
+        DEGRADED, f"tasks fail in over {BAD_RATIO:.0%} of their runs",
         f"{TASK_FAILED} / ({TASK_FAILED} + {TASK_SUCCEEDED}) > {BAD_RATIO:g} "
         f"and {TASK_FAILED} >= {FEWEST_FAILED:g}",
     ),
     Reason(
-        DEGRADED, f"of the tasks of the last five minutes, more than {FAILED_RATIO:.0%} failed",
+        DEGRADED, f"over {FAILED_RATIO:.0%} of all tasks failed, 5 min",
         f"({FAILED} / {ENDED} > {FAILED_RATIO:g}) and {ENDED} >= {FEWEST_FINISHED:g}",
     ),
     Reason(
         DEGRADED, "workers are alive and do nothing", f"{each('celery_worker_stalled')} == 1",
     ),
     Reason(
-        DEGRADED, "sources of the exporter fail or are old",
+        DEGRADED, "sources of these numbers are old",
         f"{each('celery_exporter_sample_success')} == 0 or "
         f"{age(each('celery_exporter_source_last_success_timestamp_seconds'))} > "
         f"{OLD_SOURCE_SECONDS:g}",
     ),
-    Reason(DEGRADED, "alerts fire", FIRING),
+    Reason(DEGRADED, "alerts fire", ALERT_LEVEL),
 )  # fmt: skip
 
 
 def verdict() -> str:
-    """Return 2, 1 or 0: that of the first reason there is; nothing without an exporter."""
-    found = (f"(count({reason.query}) * 0 + {reason.level})" for reason in REASONS)
-    return " or ".join((*found, f"(count({each('celery_broker_up')}) * 0)"))
+    """Return the level of the worst reason with its label ``why``; nothing without an exporter."""
+    healthy = _why(f"count({each('celery_broker_up')}) * 0", "nothing is wrong")
+    # Of equals, topk keeps the first.
+    return f"topk(1, {_levels(REASONS)} or {healthy})"
 
 
-def reasons() -> str:
+def counts() -> str:
     """Return how many there are of what, by label ``why``."""
-    return " or ".join(_why(f"count({reason.query})", reason) for reason in REASONS)
+    return " or ".join(_why(f"count({reason.query})", reason.words) for reason in REASONS)
 
 
 def levels() -> str:
     """Return the level of each reason but the alerts, by label ``why``, for a graph over time."""
-    own = [reason for reason in REASONS if reason.query != FIRING]
-    return " or ".join(
-        _why(f"count({reason.query}) * 0 + {reason.level}", reason) for reason in own
-    )
+    return _levels([reason for reason in REASONS if reason.query != ALERT_LEVEL])
 
 
-def alert_level() -> str:
-    """Return 3 or 4 for each alert that fires, however many of its kind."""
-    critical = FIRING.replace("warning|critical", "critical")
-    return f"max without (severity, alertstate) ({critical} + 3 or {FIRING} + 2)"
+def _levels(reasons: Iterable[Reason]) -> str:
+    found = (_why(f"count({one.query}) * 0 + {one.level}", one.words) for one in reasons)
+    return " or ".join(found)
 
 
 def alert_levels() -> str:
     """Return the level of each alert that fires, by its name, the ten that fired most."""
     fired = f"count_over_time({FIRING}[$__range] @ end())"
     most = f"topk(10, sum by (alertname) ({fired}))"
-    return f"max by (alertname) ({alert_level()}) and on (alertname) {most}"
+    return f"max by (alertname) ({ALERT_LEVEL}) and on (alertname) {most}"
 
 
-def _why(expression: str, reason: Reason) -> str:
-    return f'label_replace({expression}, "why", "{reason.words}", "", "")'
+def _why(expression: str, words: str) -> str:
+    return f'label_replace({expression}, "why", "{words}", "", "")'

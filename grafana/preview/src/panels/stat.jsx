@@ -3,7 +3,8 @@ import { BigValue, VizRepeater } from '@grafana/ui';
 import { TIME_ZONE } from '../data.js';
 
 export function Stat({ panel, data, fieldConfig, width, height, theme }) {
-  const { colorMode, graphMode, justifyMode, orientation, reduceOptions, textMode } = panel.options;
+  const { colorMode, graphMode, justifyMode, orientation, reduceOptions } = panel.options;
+  const { text, textMode, wideLayout } = panel.options;
   const values = () => getFieldDisplayValues({
     fieldConfig, reduceOptions, replaceVariables: (text) => text, theme, data, timeZone: TIME_ZONE,
   });
@@ -15,7 +16,8 @@ export function Stat({ panel, data, fieldConfig, width, height, theme }) {
         <BigValue
           value={value.display} count={count} alignmentFactors={alignmentFactors} theme={theme}
           width={width} height={height} colorMode={colorMode} graphMode={graphMode}
-          justifyMode={justifyMode} textMode={textMode}
+          justifyMode={justifyMode} textMode={textMode} text={text}
+          disableWideLayout={!wideLayout}
         />
       )}
     />
