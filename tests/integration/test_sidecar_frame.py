@@ -22,10 +22,12 @@ import pytest
 from openapi_spec_validator import validate
 from websockets.sync.client import connect as connect_websocket
 
+from celeriac.sidecar.audit import verify
 from parts.exporter import Exporter
 from parts.processes import accepts_connections, wait_for
 from parts.sidecar import NOBODY, Sidecar
 from parts.valkey import Valkey
+from parts.workers import Worker
 from tokens import AUDIENCE, ISSUER, SECRET, bearer, claims, jwk, jwks, rsa_key, token
 
 ALERTS_TOKEN = "the token of the webhook"
@@ -127,6 +129,29 @@ def test_the_document_is_openapi(lonely: Sidecar) -> None:
     validate(document)
     assert document["openapi"].startswith("3.1")
     assert document["paths"]["/celery-admin/monitoring/ws"]["get"]["responses"]["101"]
+
+
+def rows(sidecar: Sidecar) -> Iterator[tuple[str, str, str]]:
+    """Yield method, path and role of every row that asks for one, as the document says."""
+    document = httpx.get(f"{sidecar.url}/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if operation["security"]:
+                role = operation["description"].removeprefix("Role: ").removesuffix(".")
+                yield method.upper(), path.replace("{", "").replace("}", ""), role
+
+
+def test_every_role_below_is_refused_by_every_route(lonely: Sidecar) -> None:
+    roles = ["nobody", "viewer", "operator", "admin"]
+    found = list(rows(lonely))
+    assert len(found) >= 16
+    for method, path, role in found:
+        for below in roles[: roles.index(role)]:
+            headers = {} if below == "nobody" else bearer(below)
+            answer = httpx.request(method, lonely.root + path, headers=headers)
+            is_stream = path.endswith("/ws")
+            expected = 426 if is_stream else 401 if below == "nobody" else 403
+            assert answer.status_code == expected, (method, path, below)
 
 
 # -- what is refused ---------------------------------------------------------------------------
@@ -386,6 +411,31 @@ def test_28_a_running_request_is_finished_while_readyz_says_stopping(valkey: Val
         assert running.result().json()["status"] == "unhealthy"
         assert sidecar.child.wait(5) == 0
         valkey.child.resume()
+
+
+def test_28_a_running_batch_is_finished_and_recorded(valkey: Valkey) -> None:
+    with (
+        Worker(valkey.url, "one") as worker,
+        Sidecar(valkey.url) as sidecar,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        worker.ready()
+        sidecar.post("/tasks/batch", BATCH)
+        worker.child.pause()
+        running = threads.submit(sidecar.post, "/tasks/batch", BATCH)
+        wait_for(lambda: kinds(sidecar)[:1] == ["intent"], 15, "the intent of the second")
+        sidecar.child.signal(signal.SIGTERM)
+        answer = running.result().json()
+        assert answer["workers"] == {worker.node: "no_reply"}
+        assert sidecar.child.wait(30) == 0
+        worker.child.resume()
+        result = verify(f"sqlite:///{sidecar.database_path}")
+    assert (result.records, result.first_bad) == (4, None)
+
+
+def kinds(sidecar: Sidecar) -> list[str]:
+    """Return what the audit's records are, the newest first."""
+    return [record["kind"] for record in sidecar.get("/audit").json()["records"]]
 
 
 def sockets_to(pid: int, port: int) -> list[str]:
