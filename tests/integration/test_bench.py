@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("scenario", ["ingestion", "lag", "start"])
+# Those that publish faster than a busy machine can count belong to `make bench`.
+@pytest.mark.parametrize("scenario", ["ingestion", "start"])
 def test_a_benchmark_counts_what_it_sends(scenario: str, tmp_path: Path) -> None:
     require("redis", "rabbitmq")
     output = tmp_path / "figures.jsonl"
