@@ -19,6 +19,7 @@ from workload.app import make_app
 AGE = "celery_queue_oldest_message_age_seconds"
 UNACKED_AGE = "celery_queue_oldest_unacked_age_seconds"
 RISK = "celery_queue_redelivery_risk"
+LOOKED = "celery_exporter_source_last_success_timestamp_seconds"
 STOPPED_SECONDS = 60.0 if IS_FULL else 8.0
 INTERVAL_SECONDS = 1.0
 # A sample is taken, the page asked for and read.
@@ -153,8 +154,10 @@ def test_what_waits_behind_messages_that_came_back_keeps_its_age(valkey: Valkey)
         with Worker(valkey.url, "brings", app=APP, queues=("mail",), env=configured(**BUSTLING)):
             exporter.wait_for_value("celery_queue_length", 7, queue="celery", timeout_seconds=60)
             # Until it has said what it consumes, it might be one that takes from here unseen.
+            exporter.wait_for_value("celery_queue_consumers", 1, queue="mail")
+            known = time.time()
             exporter.child.wait_until(
-                lambda: exporter.sum(AGE, queue="celery") > VISIBILITY_SECONDS, 30, "the old age"
+                lambda: exporter.sum(LOOKED, source="queues") > known, 15, "a look at the queues"
             )
             follow(exporter, began, time.monotonic() - began + 3)
 
