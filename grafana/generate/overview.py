@@ -48,6 +48,7 @@ from grafana.generate.queries import (
 LENGTH, CONSUMERS = each("celery_queue_length"), each("celery_queue_consumers")
 OLDEST = each("celery_queue_oldest_message_age_seconds")
 WAIT = each("queue:celery_queue_wait_seconds:longest")
+ENDINGS = "succeeded|failed|retried|rejected|revoked"
 FINISHED = "celery_worker_tasks_finished_total"
 FAILED_NOW = total(gain("celery_task_failed_total", over="15m"), "task")
 ENDED_NOW = f"{FAILED_NOW} + {total(gain('celery_task_succeeded_total', over='15m'), 'task')}"
@@ -210,7 +211,8 @@ FLOW = Row("Flow", 8, (
         "Tasks that ended, by outcome",
         "What the workers finished a second. A step down in all outcomes: workers are missing "
         "or stuck. More failures: see the worst tasks.",
-        total(rate(FINISHED), "outcome"),
+        total(each("job:celery_task_events:rate5m", f'event=~"{ENDINGS}"'), "event"),
+        label="event", needs_rules=True,
     ),
     graph(
         "Messages waiting",
@@ -253,9 +255,10 @@ FLOW = Row("Flow", 8, (
         "slots: the pool is full.",
         [
             Query(total(each("celery_active_workers")), "workers up", DEEP),
-            Query(total(each("celery_worker_pool_processes")), "slots", MUTED),
-            Query(total(each("celery_worker_active_tasks")), "busy slots", NOTICE),
+            Query(total(each("worker:celery_worker_pool_processes:max")), "slots", MUTED),
+            Query(total(each("worker:celery_worker_active_tasks:max")), "busy slots", NOTICE),
         ],
+        needs_rules=True,
     ),
 ))  # fmt: skip
 

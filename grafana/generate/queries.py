@@ -63,7 +63,9 @@ def select(name: str, *matchers: str) -> str:
 
 
 def each(name: str, *matchers: str) -> str:
-    """Return a gauge, or what a rule has recorded, once for all exporters of a broker."""
+    """Return a gauge once for all exporters of a broker; what rules record is so already."""
+    if name in recorded_names():
+        return select(name, *matchers)
     return f"max without ({REPLICAS}) ({select(name, *matchers)})"
 
 

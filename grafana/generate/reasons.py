@@ -19,6 +19,7 @@ OLD_SOURCE_SECONDS = limit("source_age_seconds", "warning")
 BAD_RATIO = limit("error_ratio", "critical")
 FEWEST_FAILED = limit("task_burn_failures", "minimum_1h")
 ACTIVE = each("celery_active_workers")
+FAILURES = 'event="failed"'
 SAW_EXPORTER = f"last_over_time({select('celery_exporter_build_info')}[1h])"
 ENDED = total(gain("celery_worker_tasks_finished_total", over="5m"))
 FAILED = total(gain("celery_worker_tasks_finished_total", 'outcome="failed"', over="5m"))
@@ -33,11 +34,15 @@ WERE_LOST = (
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """*query* has a series for each thing that is wrong in this way."""
+    """*query* has a series for each thing that is wrong in this way.
+
+    *recorded* says the same by what rules have recorded, which is cheap over days.
+    """
 
     level: int
     words: str
     query: str
+    recorded: str = ""
 
 
 REASONS = (
@@ -51,10 +56,13 @@ REASONS = (
     Reason(
         DEGRADED, "queues that nobody consumes",
         f"{each('celery_queue_length')} > 0 and {each('celery_queue_consumers')} == 0",
+        f"{each('queue:celery_queue_length:max')} > 0 "
+        f"and {each('queue:celery_queue_consumers:max')} == 0",
     ),
     Reason(
         DEGRADED, "workers lost and not replaced",
         f"{each('celery_worker_up')} == 0 and on (namespace, job) ({WERE_LOST})",
+        f"{each('worker:celery_worker_up:max')} == 0 and on (namespace, job) ({WERE_LOST})",
     ),
     Reason(
         DEGRADED, "fewer workers are up than expected",
@@ -64,13 +72,18 @@ REASONS = (
         DEGRADED, f"tasks fail in over {BAD_RATIO:.0%} of their runs",
         f"{TASK_FAILED} / ({TASK_FAILED} + {TASK_SUCCEEDED}) > {BAD_RATIO:g} "
         f"and {TASK_FAILED} >= {FEWEST_FAILED:g}",
+        f"{each('task:celery_task_failed:ratio5m')} > {BAD_RATIO:g} and ignoring (event) "
+        f"{each('task:celery_task_events:increase5m', FAILURES)} >= {FEWEST_FAILED:g}",
     ),
     Reason(
         DEGRADED, f"over {FAILED_RATIO:.0%} of all tasks failed, 5 min",
         f"({FAILED} / {ENDED} > {FAILED_RATIO:g}) and {ENDED} >= {FEWEST_FINISHED:g}",
+        f"{each('job:celery_task_failed:ratio5m')} > {FAILED_RATIO:g} "
+        f"and {each('job:celery_task_finished:increase5m')} >= {FEWEST_FINISHED:g}",
     ),
     Reason(
         DEGRADED, "workers are alive and do nothing", f"{each('celery_worker_stalled')} == 1",
+        f"{each('worker:celery_worker_stalled:min')} == 1",
     ),
     Reason(
         DEGRADED, "sources of these numbers are old",
@@ -86,7 +99,7 @@ def verdict() -> str:
     """Return the level of the worst reason with its label ``why``; nothing without an exporter."""
     healthy = _why(f"count({each('celery_broker_up')}) * 0", "nothing is wrong")
     # Of equals, topk keeps the first.
-    return f"topk(1, {_levels(REASONS)} or {healthy})"
+    return f"topk(1, {_levels((one.level, one.words, one.query) for one in REASONS)} or {healthy})"
 
 
 def counts() -> str:
@@ -96,12 +109,14 @@ def counts() -> str:
 
 def levels() -> str:
     """Return the level of each reason but the alerts, by label ``why``, for a graph over time."""
-    return _levels([reason for reason in REASONS if reason.query != ALERT_LEVEL])
+    own = [one for one in REASONS if one.query != ALERT_LEVEL]
+    return _levels((one.level, one.words, one.recorded or one.query) for one in own)
 
 
-def _levels(reasons: Iterable[Reason]) -> str:
-    found = (_why(f"count({one.query}) * 0 + {one.level}", one.words) for one in reasons)
-    return " or ".join(found)
+def _levels(found: Iterable[tuple[int, str, str]]) -> str:
+    return " or ".join(
+        _why(f"count({query}) * 0 + {level}", words) for level, words, query in found
+    )
 
 
 def alert_levels() -> str:
