@@ -30,8 +30,10 @@ EVENT_GAP = "celery_exporter_event_gap_seconds_total"
 # A retry is not an end.
 FINISHED = frozenset({SUCCEEDED, FAILED, REVOKED, REJECTED})
 FAMILIES = Families(
-    counted=FINISHED | {RETRIED, EXCEPTIONS, WORKER_FINISHED, MISSED, EVENT_GAP},
-    companions=frozenset(
+    counted=FINISHED | {RETRIED, WORKER_FINISHED, MISSED, EVENT_GAP},
+    # Whatever is counted by class of exception is also counted as failed.
+    companions=frozenset({EXCEPTIONS})
+    | frozenset(
         f"{family}_{part}"
         for family, parts in (
             (RUNTIME, ("bucket", "sum", "count")),
@@ -40,7 +42,6 @@ FAMILIES = Families(
         )
         for part in parts
     ),
-    late=frozenset({EXCEPTIONS}),
 )
 
 
@@ -133,6 +134,8 @@ def read(reading: Reading, window: Span, scope: Scope) -> Readings:
 
 
 def _in_scope(every: Totals, scope: Scope) -> Totals:
+    if not scope.labels("task", "queue"):
+        return every
     return {
         name: {labels: gain for labels, gain in rows.items() if scope.admits(labels)}
         for name, rows in every.items()

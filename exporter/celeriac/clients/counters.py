@@ -106,9 +106,9 @@ class CounterHistory:
         tasks = {label(key, "task") for key in missing} - {""}
         of_tasks = {key.name for key in missing if label(key, "task")}
         others = {key.name for key in missing} - of_tasks
-        if of_tasks - self._families.late:
-            of_tasks |= self._families.companions
-        pending = [self._begin("last", of_tasks, span, tasks)] if of_tasks else []
+        pending = []
+        if of_tasks:
+            pending.append(self._begin("last", of_tasks | self._families.companions, span, tasks))
         return [*pending, self._begin("last", others, span)] if others else pending
 
     def _scrapes(self, values: Sequence[Mapping[Key, float]]) -> Scrapes:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 from celeriac.clients.prometheus_answers import Labels, Milliseconds, Point, Series, Span
 from celeriac.clients.prometheus_api import Reading
 from celeriac.clients.promql import selector
-from celeriac.clients.scrapes import Scrapes, target_of
+from celeriac.clients.scrapes import MANY_SERIES, Scrapes, target_of
 
 MANY_TASKS = 100
 STRADDLE_MS = 3_600_000
@@ -40,13 +41,12 @@ Falls: TypeAlias = Mapping[Key, Mapping[Milliseconds, float]]
 class Families:
     """Names of counters: ``counted`` for themselves, ``companions`` that are reset with them.
 
-    Companions are the histograms of a task on a queue: the exporter drops them with its counters.
-    ``late`` are counted ones that may begin long after the others of their task and queue.
+    Companions are a task's histograms and exceptions on a queue: the exporter drops them with its
+    counters.
     """
 
     counted: frozenset[str]
     companions: frozenset[str]
-    late: frozenset[str]
 
     @property
     def names(self) -> frozenset[str]:
@@ -155,5 +155,6 @@ def _falls(points: Sequence[Point], reset_at: Container[Milliseconds] = ()) -> l
     ]
 
 
+@lru_cache(MANY_SERIES)
 def _tally(labels: Labels) -> Labels:
     return frozenset(pair for pair in labels if pair[0] not in _PARTS)

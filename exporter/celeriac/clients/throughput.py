@@ -8,7 +8,7 @@ what they promise, and counted from their samples until no other promises more.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,7 +20,9 @@ from celeriac.clients.scrapes import cluster_of, target_of
 MINUTE_MS = 60_000
 # A step longer than this has no minute; one longer than a minute counts in part.
 LONGEST_STEP_MS = 5 * MINUTE_MS
+MINUTE_SECONDS = 60
 MAX_LOOKS = 40
+LOOKS_AT_ONCE = 4
 
 
 class Minute(NamedTuple):
@@ -31,7 +33,7 @@ class Minute(NamedTuple):
 
     @property
     def per_second(self) -> float:
-        return self.gain * 1000 / (self.span.end - self.span.start)
+        return self.gain * 1000 / max(1, self.span.end - self.span.start)
 
 
 class BestMinute:
@@ -57,18 +59,15 @@ class BestMinute:
         """Return it, the earliest of several, None if nothing was gained."""
         if not self._names:
             return None
-        best: Minute | None = None
-        hopes = sorted(self._hopes().items(), key=lambda hope: (-hope[1], hope[0]))
-        for end, hope in hopes[:MAX_LOOKS]:
-            if best is not None and hope <= best.gain:
-                break
-            found = self._count(Span(end - MINUTE_MS, end))
-            best = found if best is None else _better(best, found)
         tail = (self._window.end - self._window.start) % MINUTE_MS
-        if tail:
-            found = self._count(Span(self._window.end - tail, self._window.end))
-            best = found if best is None else _better(best, found)
-        return best if best and best.gain else None
+        best = self._begin_count(Span(self._window.end - tail, self._window.end))()
+        hopes = sorted(self._hopes().items(), key=lambda hope: (-hope[1], hope[0]))[:MAX_LOOKS]
+        while hopes and hopes[0][1] > best.per_second * MINUTE_SECONDS:
+            some, hopes = hopes[:LOOKS_AT_ONCE], hopes[LOOKS_AT_ONCE:]
+            counts = [self._begin_count(Span(end - MINUTE_MS, end)) for end, _ in some]
+            for count in counts:
+                best = _better(best, count())
+        return best if best.gain else None
 
     def _hopes(self) -> Mapping[Milliseconds, float]:
         """Return, by the end of a minute, what may have been gained in it."""
@@ -81,13 +80,20 @@ class BestMinute:
                     hope[end] += abs(known.get(end, 0.0) - known.get(end - MINUTE_MS, 0.0))
         return _together(hopes)
 
-    def _count(self, span: Span) -> Minute:
-        selected = selector(self._names, self._equal)
+    def _begin_count(self, span: Span) -> Callable[[], Minute]:
+        """Begin to count a minute from its samples."""
+        if span.start == span.end:
+            return lambda: Minute(span, 0.0)
         wide = Span(span.start - LONGEST_STEP_MS, span.end)
-        gains: dict[Labels, dict[Milliseconds, float]] = defaultdict(lambda: defaultdict(float))
-        for series in self._reading.begin("samples", selected, wide)():
-            gains[target_of(series.labels)][span.end] += _gain(series.points, span)
-        return Minute(span, _together(gains).get(span.end, 0.0))
+        pending = self._reading.begin("samples", selector(self._names, self._equal), wide)
+
+        def count() -> Minute:
+            gains: dict[Labels, dict[Milliseconds, float]] = defaultdict(lambda: {span.end: 0.0})
+            for series in pending():
+                gains[target_of(series.labels)][span.end] += _gain(series.points, span)
+            return Minute(span, _together(gains).get(span.end, 0.0))
+
+        return count
 
 
 def _gain(points: Iterable[Point], span: Span) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celeriac.clients.celery_history import FAMILIES as ASKED
-from celeriac.clients.celery_history import GAUGES, Scope
+from celeriac.clients.celery_history import EXCEPTIONS, GAUGES, Scope
 from celeriac.clients.counters import HEARTBEAT
 from celeriac.clients.scrapes import REPLICA_LABELS, SERIES_LABELS
 from celeriac.exposition.families import FAMILIES
@@ -18,9 +18,10 @@ def test_every_counter_is_one_of_the_exporters() -> None:
     assert {KINDS[name] for name in ASKED.counted} == {"counter"}
 
 
-def test_every_histogram_is_one_of_the_exporters() -> None:
-    families = {name.rpartition("_")[0] for name in ASKED.companions}
-    assert {KINDS[name] for name in families} == {"histogram"}
+def test_every_companion_is_one_of_the_exporters() -> None:
+    parts = ASKED.companions - {EXCEPTIONS}
+    assert {KINDS[name.rpartition("_")[0]] for name in parts} == {"histogram"}
+    assert KINDS[EXCEPTIONS] == "counter"
 
 
 @pytest.mark.parametrize("label", GAUGES)

@@ -18,9 +18,8 @@ from parts.memory_prometheus import MemoryPrometheus, gain, key
 
 STEP_MS = 15_000
 FAMILIES = Families(
-    counted=frozenset({"ok_total", "bad_total", "errors_total", "missed_total"}),
-    companions=frozenset({"seconds_count"}),
-    late=frozenset({"errors_total"}),
+    counted=frozenset({"ok_total", "bad_total", "missed_total"}),
+    companions=frozenset({"seconds_count", "errors_total"}),
 )
 SERIES = [
     key(name, task=task, instance=instance, job="celeriac")
