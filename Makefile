@@ -16,6 +16,10 @@ REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 BENCH_ARGS ?=
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# Test files that run at a time: most of their time they wait for real parts.
+JOBS ?= 2
+# A wait for a real part that was in vain is tried once more, and told; a wrong number never is.
+PATIENTLY = --reruns 1 --only-rerun PartFailedError --only-rerun TimeoutError
 IMAGE ?= celeriac:$(VERSION)
 
 .PHONY: help install setup check test unit drills bench bench-full demo format docs lock image clean
@@ -57,7 +61,7 @@ check: install ## Check format, lint, types, layers, shell scripts and the metri
 
 test: setup ## Run every check and every test; what continuous integration runs
 	@$(MAKE) check
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(PATIENTLY) $(PYTEST_ARGS)
 
 unit: install ## Run the fast tests only: no network, no other process
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)

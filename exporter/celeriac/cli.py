@@ -63,15 +63,18 @@ def metrics(check: Path | None) -> None:
     metavar="SECONDS",
     help="End by itself after this long.",
 )
-def demo(state_dir: Path, duration: float | None) -> None:  # fmt: skip
-    """Run a whole cluster on this machine: broker, workers, load, exporter, Prometheus."""
+@click.option(
+    "--healthy", "is_healthy", is_flag=True, help="Without bursts, and no queue without consumers."
+)
+def demo(state_dir: Path, duration: float | None, *, is_healthy: bool) -> None:  # fmt: skip
+    """Run a whole cluster on this machine: broker, workers, load, exporter, sidecar, Prometheus."""
     try:
         from celeriac.demo import run
     except ImportError as error:
         raise ConfigurationError(
             "demo", f"needs pip install 'celeriac[demo]' ({error.name})"
         ) from None
-    run(state_dir, duration)
+    run(state_dir, duration, is_healthy=is_healthy)
 
 
 def main(arguments: Iterable[str] | None = None) -> None:

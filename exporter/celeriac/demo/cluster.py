@@ -13,6 +13,7 @@ from celeriac.demo import alertmanager, prometheus, sidecar
 from celeriac.demo.bundle import find_alerting
 from celeriac.demo.children import Children
 from celeriac.demo.observer import Observer, Readings
+from celeriac.demo.plan import HEALTHY
 from celeriac.demo.ports import HOST, accepts_connections, choose_port
 from celeriac.demo.prometheus import Watched
 from celeriac.demo.sidecar import Neighbours, Sidecar
@@ -52,12 +53,19 @@ class Cluster:
     STEPS = 6
 
     def __init__(
-        self, state: StateDir, children: Children, watch: Watch, announce: Callable[[str], None]
+        self,
+        state: StateDir,
+        children: Children,
+        watch: Watch,
+        announce: Callable[[str], None],
+        *,
+        is_healthy: bool = False,
     ) -> None:
         self._state = state
         self._children = children
         self._watch = watch
         self._announce = announce
+        self._is_healthy = is_healthy
         self._observer = Observer()
 
     def start(self) -> Addresses:
@@ -146,7 +154,8 @@ class Cluster:
         schedule = self._state.path / "beat-schedule"
         beat = [*CELERY, broker_url, "beat", "--schedule", str(schedule), "--pidfile="]
         self._children.start("beat", [*beat, "--loglevel=WARNING"])
-        self._children.start("load", [sys.executable, "-m", "celeriac.demo.load", broker_url])
+        load = [sys.executable, "-m", "celeriac.demo.load", broker_url]
+        self._children.start("load", [*load, HEALTHY] if self._is_healthy else load)
 
     def _wait_for_page(self, url: str) -> None:
         def is_complete() -> bool:

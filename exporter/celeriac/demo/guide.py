@@ -12,12 +12,15 @@ class Look:
 
     shows: str
     query: str
+    is_trouble: bool = False
+    """A healthy demo has nothing to show here."""
 
 
 LOOKS = (
     Look(
         "Backlog: every three minutes media gets more than slow@demo can do",
         "sum by (queue) (celery_queue_length)",
+        is_trouble=True,
     ),
     Look(
         "Throughput, by task",
@@ -35,6 +38,7 @@ LOOKS = (
     Look(
         "A queue that fills and that nobody consumes",
         "celery_queue_length and on (queue) celery_queue_consumers == 0",
+        is_trouble=True,
     ),
 )
 

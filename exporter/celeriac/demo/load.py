@@ -1,4 +1,4 @@
-"""The customers of the demo's shop: ``python -m celeriac.demo.load BROKER_URL``."""
+"""The customers of the demo's shop: ``python -m celeriac.demo.load BROKER_URL [--healthy]``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-from celeriac.demo.plan import Publication, publications
+from celeriac.demo.plan import HEALTHY, Publication, publications
 from celeriac.demo.tasks import app
 
 SEED = 1
@@ -30,4 +30,4 @@ def _publish(publication: Publication) -> None:
 
 if __name__ == "__main__":
     app.conf.broker_url = sys.argv[1]
-    publish(publications(SEED))
+    publish(publications(SEED, is_healthy=HEALTHY in sys.argv[2:]))

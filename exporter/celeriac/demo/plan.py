@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+HEALTHY = "--healthy"
+"""What tells the process that publishes to leave the trouble out."""
 FIRST_BURST_SECONDS = 20.0
 BURST_EVERY_SECONDS = 180.0
 BURST_SIZE = 50
@@ -39,6 +41,7 @@ class Stream:
     expires_seconds: float | None = None
     revoked_share: float = 0.0
     at_most: int | None = None
+    is_trouble: bool = False
 
 
 STREAMS = (
@@ -51,15 +54,17 @@ STREAMS = (
     # Nobody wants to see one that comes late: behind a burst, most of them expire.
     Stream("shop.media.preview", 0.15, expires_seconds=20.0),
     # Nobody consumes its queue. That should be seen, not fill the memory.
-    Stream("shop.archive.store", 0.2, at_most=1000),
+    Stream("shop.archive.store", 0.2, at_most=1000, is_trouble=True),
 )
 
 
-def publications(seed: int) -> Iterator[Publication]:
-    """Yield without end what is to be published, in the order of time."""
+def publications(seed: int, *, is_healthy: bool = False) -> Iterator[Publication]:
+    """Yield without end what is to be published, in the order of time; if healthy, no trouble."""
+    streams = [stream for stream in STREAMS if not (is_healthy and stream.is_trouble)]
     # One source of chance for each stream: a change to one leaves the others as they were.
-    steady = (_arrivals(stream, random.Random(f"{seed} {stream.task}")) for stream in STREAMS)  # noqa: S311
-    return heapq.merge(*steady, _bursts(), key=operator.attrgetter("at_seconds"))
+    steady = [_arrivals(stream, random.Random(f"{seed} {stream.task}")) for stream in streams]  # noqa: S311
+    bursts = () if is_healthy else _bursts()
+    return heapq.merge(*steady, bursts, key=operator.attrgetter("at_seconds"))
 
 
 def _arrivals(stream: Stream, chance: random.Random) -> Iterator[Publication]:

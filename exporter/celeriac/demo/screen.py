@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from celeriac.demo.cluster import Addresses
-from celeriac.demo.guide import CALLS, LOOKS, command_line, graph_url
+from celeriac.demo.guide import CALLS, Look, command_line, graph_url
 from celeriac.demo.state_dir import StateDir
 
 
@@ -46,7 +46,9 @@ class Screen:
         done = iter(range(1, steps + 1))
         return lambda what: self.say(f"{next(done)}/{steps} {what}")
 
-    def show_guide(self, addresses: Addresses, state: StateDir, end: str) -> None:
+    def show_guide(
+        self, addresses: Addresses, state: StateDir, looks: Iterable[Look], end: str
+    ) -> None:
         """Print where everything is, and what to look at first."""
         self._console.print(_address_table(addresses, state, end), soft_wrap=False)
         self._show_calls(addresses, state)
@@ -54,7 +56,7 @@ class Screen:
             self.say("Prometheus is not on this machine; the exporter's page has every number")
             return
         self._console.print("\nTo look at first, in Prometheus:", style="bold")
-        for look in LOOKS:
+        for look in looks:
             self._console.print(Text(f"  {look.shows}"))
             link = graph_url(addresses.prometheus_url, look.query)
             self._console.print(Text(f"    {look.query}", style=f"cyan link {link}"))

@@ -9,12 +9,13 @@ import click
 
 from celeriac.demo.children import ChildDiedError, Children
 from celeriac.demo.cluster import Addresses, Cluster
+from celeriac.demo.guide import LOOKS
 from celeriac.demo.screen import Screen
 from celeriac.demo.state_dir import StateDir
 from celeriac.demo.watch import StartTimeoutError, StopRequestedError, Watch, stop_signals
 
 
-def play(state_path: Path, duration_seconds: float | None) -> None:
+def play(state_path: Path, duration_seconds: float | None, *, is_healthy: bool) -> None:
     """Run one demo in the folder; exit with 1 if a part of it fails, after ending the rest."""
     state, screen = StateDir(state_path), Screen()
     # Whatever fails from here on, a closed terminal included: children end on the way out.
@@ -24,7 +25,14 @@ def play(state_path: Path, duration_seconds: float | None) -> None:
         Children(state.logs) as children,
     ):
         try:
-            _run(state, children, Watch(children, stop_requested), screen, duration_seconds)
+            watch = Watch(children, stop_requested)
+            with screen.starting(Cluster.STEPS) as announce:
+                cluster = Cluster(state, children, watch, announce, is_healthy=is_healthy)
+                addresses = cluster.start()
+            state.write_env(_env(state, addresses))
+            looks = [look for look in LOOKS if not (is_healthy and look.is_trouble)]
+            screen.show_guide(addresses, state, looks, _end_of(duration_seconds))
+            watch.hold(duration_seconds)
         except StopRequestedError:
             pass
         except (ChildDiedError, StartTimeoutError) as error:
@@ -33,20 +41,6 @@ def play(state_path: Path, duration_seconds: float | None) -> None:
         finally:
             screen.say("ending everything it started")
     screen.say("nothing of it runs any more")
-
-
-def _run(
-    state: StateDir,
-    children: Children,
-    watch: Watch,
-    screen: Screen,
-    duration_seconds: float | None,
-) -> None:
-    with screen.starting(Cluster.STEPS) as announce:
-        addresses = Cluster(state, children, watch, announce).start()
-    state.write_env(_env(state, addresses))
-    screen.show_guide(addresses, state, _end_of(duration_seconds))
-    watch.hold(duration_seconds)
 
 
 def _env(state: StateDir, addresses: Addresses) -> dict[str, str]:

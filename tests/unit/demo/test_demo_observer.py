@@ -10,6 +10,7 @@ import yaml
 from celeriac.demo import prometheus
 from celeriac.demo.guide import LOOKS, graph_url
 from celeriac.demo.observer import Observer, Readings, read_page
+from celeriac.demo.prometheus import Watched
 
 PAGE = """\
 # TYPE celery_worker_up gauge
@@ -45,12 +46,19 @@ def test_an_exporter_that_is_not_there_has_said_nothing() -> None:
     assert Observer().fetch_readings("http://127.0.0.1:1") == Readings()
 
 
-def test_prometheus_scrapes_the_exporter_as_job_celeriac(tmp_path: Path) -> None:
-    command = prometheus.command("prometheus", tmp_path, "127.0.0.1:1", "127.0.0.1:2")
+def test_prometheus_scrapes_exporter_and_sidecar_and_reads_the_rules(tmp_path: Path) -> None:
+    watched = Watched("127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4", tmp_path / "rules")
+    command = prometheus.command("prometheus", tmp_path, "127.0.0.1:1", watched)
 
     assert f"--config.file={tmp_path / 'prometheus.yml'}" in command
-    [job] = yaml.safe_load((tmp_path / "prometheus.yml").read_text())["scrape_configs"]
-    assert job == {"job_name": "celeriac", "static_configs": [{"targets": ["127.0.0.1:2"]}]}
+    written = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    assert written["scrape_configs"] == [
+        {"job_name": "celeriac", "static_configs": [{"targets": ["127.0.0.1:2"]}]},
+        {"job_name": "celeriac-sidecar", "static_configs": [{"targets": ["127.0.0.1:3"]}]},
+    ]
+    assert written["rule_files"] == [f"{tmp_path}/rules/*.yml"]
+    [alertmanager] = written["alerting"]["alertmanagers"]
+    assert alertmanager == {"static_configs": [{"targets": ["127.0.0.1:4"]}]}
 
 
 def test_the_link_of_a_query_carries_it_unharmed() -> None:

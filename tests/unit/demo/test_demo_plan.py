@@ -79,3 +79,11 @@ def test_every_planned_task_but_the_archived_one_is_one_of_the_shop() -> None:
 
 def test_beat_runs_tasks_of_the_shop() -> None:
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= set(app.tasks)
+
+
+def test_a_healthy_load_has_no_bursts_and_publishes_only_what_is_consumed() -> None:
+    healthy = list(
+        itertools.takewhile(lambda p: p.at_seconds < 60, publications(1, is_healthy=True))
+    )
+    assert "shop.archive.store" not in {publication.task for publication in healthy}
+    assert Counter(publication.task for publication in healthy)[BURST_TASK] < BURST_SIZE
