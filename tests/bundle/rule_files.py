@@ -40,11 +40,14 @@ class Selected:
     labels: frozenset[str]
 
 
-def groups() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield every group of every file."""
-    for path in RULE_FILES:
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
-            yield path, group
+@cache
+def groups() -> list[tuple[Path, dict[str, Any]]]:
+    """Return every group of every file."""
+    return [
+        (path, group)
+        for path in RULE_FILES
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    ]
 
 
 @cache

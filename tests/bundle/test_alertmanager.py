@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bundle.rule_files import ALERTING, Rule, alerts
+from bundle.rule_files import ALERTING, Rule, alerts, groups
 from bundle.tools import amtool
 from parts.incidents import CONFIGURATION, BundleAlertmanager
 
@@ -143,3 +143,15 @@ def test_a_message_reads_as_it_did(incident: str, template: str) -> None:
     if os.environ.get("RENEW_GOLDEN"):
         golden.write_text(said, encoding="utf-8")
     assert said == golden.read_text(encoding="utf-8")
+
+
+def test_what_holds_others_back_lasts_longer_than_they_do() -> None:
+    for source, held_back in HELD_BACK.items():
+        for name in held_back:
+            assert lasts_minutes(source) > lasts_minutes(name) or name in HELD_BACK
+
+
+def lasts_minutes(name: str) -> int:
+    """Return how long an alert goes on when its condition has ended."""
+    raw = [rule for _, group in groups() for rule in group["rules"] if rule.get("alert") == name]
+    return max(int(rule.get("keep_firing_for", "0m")[:-1]) for rule in raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,13 @@ every_alert = pytest.mark.parametrize(
 )
 
 
+@cache
 def promtool_tests() -> list[dict[str, Any]]:
     files = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in TEST_FILES)
     return [test for file in files for test in file["tests"]]
 
 
+@cache
 def texts_tested() -> set[tuple[str, str]]:
     """Return name and severity of each alert whose labels and texts a test demands."""
     return {
