@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana.generate.dashboard import SIDECAR, Dashboard, Row
 from grafana.generate.limits import levels
 from grafana.generate.looks import ANSWERS, BAD, CALM, DEEP, NOTICE, SUCCEEDED, VIOLET, Levels
-from grafana.generate.panels import Column, Query, graph, stat, table
+from grafana.generate.panels import Query, graph, stat
 from grafana.generate.queries import (
     age,
     each,
@@ -17,6 +17,7 @@ from grafana.generate.queries import (
     top,
     total,
 )
+from grafana.generate.tables import Column, table
 
 SOURCE_AT = each("celery_exporter_source_last_success_timestamp_seconds")
 MISSED = "celery_exporter_events_missed_total"

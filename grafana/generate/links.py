@@ -12,15 +12,21 @@ RUNBOOKS = "https://github.com/celeriac/celeriac/blob/main/alerting/runbooks"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link to another dashboard; *label* is the variable there, and the label or column here."""
+    """A link to another dashboard; *label* is what is clicked on, and the variable there."""
 
     title: str
     uid: str
     label: str = ""
 
-    def json(self, template: str, field: str = "") -> Json:
-        """Return the data link; *template* finds the value clicked on, *field* is its column."""
-        clicked = "${__value.raw}" if field else template % self.label
+    def of_series(self) -> Json:
+        """Return the data link of a graph or a number."""
+        return self._json(f"${{__field.labels.{self.label}}}")
+
+    def of_cell(self) -> Json:
+        """Return the data link of a table's column."""
+        return self._json("${__value.raw}")
+
+    def _json(self, clicked: str) -> Json:
         context = f"&var-{self.label}={clicked}" if self.label else ""
         return {"title": self.title, "url": f"/d/{self.uid}?{SCOPE}{context}"}
 
@@ -29,12 +35,13 @@ class Link:
 class Runbook:
     """A link from the name of an alert to what to do about it."""
 
-    def json(self, _: str, field: str) -> Json:
-        del field
+    def of_cell(self) -> Json:
         return {"title": "Runbook", "url": f"{RUNBOOKS}/${{__value.raw}}.md", "targetBlank": True}
 
 
-TO_OVERVIEW = Link("Overview", "celeriac-overview")
+TO_QUEUES = Link("Queues", "celeriac-queues")
+TO_TASKS = Link("Tasks", "celeriac-tasks")
+TO_WORKERS = Link("Workers", "celeriac-workers")
 TO_QUEUE = Link("This queue", "celeriac-queues", "queue")
 TO_TASK = Link("This task", "celeriac-tasks", "task")
 TO_WORKER = Link("This worker", "celeriac-workers", "worker")

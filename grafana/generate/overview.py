@@ -6,7 +6,16 @@ from grafana.generate import reasons
 from grafana.generate.dashboard import STARTED as STARTS_QUERY
 from grafana.generate.dashboard import Dashboard, Row
 from grafana.generate.limits import levels, limit
-from grafana.generate.links import TO_QUEUE, TO_TASK, TO_WORKER, Runbook
+from grafana.generate.links import (
+    TO_EXPORTER,
+    TO_QUEUE,
+    TO_QUEUES,
+    TO_TASK,
+    TO_TASKS,
+    TO_WORKER,
+    TO_WORKERS,
+    Runbook,
+)
 from grafana.generate.looks import (
     BAD,
     DEEP,
@@ -20,15 +29,7 @@ from grafana.generate.looks import (
     Below,
     Levels,
 )
-from grafana.generate.panels import (
-    Column,
-    Query,
-    graph,
-    outcomes,
-    stat,
-    table,
-    timeline,
-)
+from grafana.generate.panels import Query, graph, outcomes, stat, timeline
 from grafana.generate.queries import (
     ALERT_SCOPE,
     FIRING,
@@ -44,6 +45,7 @@ from grafana.generate.queries import (
     top_of_range,
     total,
 )
+from grafana.generate.tables import Column, table
 
 LENGTH, CONSUMERS = each("celery_queue_length"), each("celery_queue_consumers")
 OLDEST = each("celery_queue_oldest_message_age_seconds")
@@ -75,24 +77,28 @@ NOW = Row("Now", 4, (
         "Workers up: those that give signs of life. 0: nothing runs. Who is gone, and since "
         "when, is in the table of workers below.",
         total(each("celery_active_workers")), levels=Below(1, PLAIN), width=3,
+        link=TO_WORKERS,
     ),
     stat(
         "Waiting",
         "Messages ready in all queues of the broker. Growing: publishers are faster than "
         "workers; look at the worst queue.",
         total(LENGTH), levels=levels("backlog_messages"), width=3,
+        link=TO_QUEUES,
     ),
     stat(
         "Oldest",
         "How long the oldest message of any queue has waited, at least. Long with few messages "
         "waiting: nobody works on that queue.",
         most(OLDEST), "s", levels=levels("queue_wait_seconds"), width=3,
+        link=TO_QUEUES,
     ),
     stat(
         "Finished",
         "Tasks that ended a second, however they ended. 0 while messages wait: the workers "
         "are stuck.",
         total(rate(FINISHED)), "ops", width=3,
+        link=TO_TASKS,
     ),
     stat(
         "Failed",
@@ -100,6 +106,7 @@ NOW = Row("Now", 4, (
         "which exception: the table of tasks below.",
         f"({reasons.FAILED}) / ({reasons.ENDED} > 0)", "percentunit", levels=levels("error_ratio"),
         width=3,
+        link=TO_TASKS,
     ),
     stat(
         "Pool",
@@ -108,6 +115,7 @@ NOW = Row("Now", 4, (
         f"{total(each('celery_worker_active_tasks'))} / "
         f"{total(each('celery_worker_pool_processes'))}",
         "percentunit", levels=Levels(notice=0.9),
+        link=TO_WORKERS,
     ),
     stat(
         "Age",
@@ -115,6 +123,7 @@ NOW = Row("Now", 4, (
         "nothing here, and look at the exporter.",
         most(age(each("celery_exporter_source_last_success_timestamp_seconds"))),
         "s", levels=levels("source_age_seconds"),
+        link=TO_EXPORTER,
     ),
 ))  # fmt: skip
 

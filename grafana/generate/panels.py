@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from grafana.generate.links import Link, Runbook
+from grafana.generate.links import Link
 from grafana.generate.looks import NEUTRAL, OUTCOMES, Below, Json, Levels, Words, mappings
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -20,20 +20,6 @@ class Query:
     promql: str
     legend: str = ""
     color: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a table: a label, or the value of a query."""
-
-    title: str
-    of: str | Query
-    unit: str = "none"
-    levels: Levels | Below = NEUTRAL
-    words: Words = field(default_factory=dict)
-    link: Link | Runbook | None = None
-    width: int | None = None
-    decimals: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +86,7 @@ def stat(
     words: Words | None = None,
     legend: str = "",
     width: int = 2,
+    link: Link | None = None,
     is_loud: bool = False,
     nothing: str = NOTHING,
 ) -> Panel:
@@ -119,7 +106,8 @@ def stat(
             "wideLayout": False,
         }
         | ({"text": {"titleSize": 15, "valueSize": 36}} if legend else {}),
-        defaults=_defaults(unit, levels, words, nothing),
+        defaults=defaults_of(unit, levels, words, nothing)
+        | ({"links": [link.of_series()]} if link else {}),
         is_instant=True,
     )  # fmt: skip
 
@@ -141,7 +129,7 @@ def graph(
     """Lines over time. *levels* draws its values as lines of their own."""
     asked = (Query(queries, legend),) if isinstance(queries, str) else tuple(queries)
     nothing = NEEDS_RULES if needs_rules else NOTHING
-    defaults = _defaults(unit, levels or Levels(), None, nothing)
+    defaults = defaults_of(unit, levels or Levels(), None, nothing)
     defaults["color"] = {"mode": "palette-classic"}
     defaults["custom"] = {
         "drawStyle": "line",
@@ -157,7 +145,7 @@ def graph(
     if most is not None:
         defaults["max"] = most
     if link:
-        defaults["links"] = [link.json("${__field.labels.%s}")]
+        defaults["links"] = [link.of_series()]
     return Panel(
         "timeseries", title, description, asked, width,
         options={
@@ -167,7 +155,7 @@ def graph(
             "tooltip": {"mode": "multi", "sort": "desc"},
         },
         defaults=defaults,
-        overrides=tuple(_named(q.legend, _fixed(q.color)) for q in asked if q.color),
+        overrides=tuple(named(q.legend, _fixed(q.color)) for q in asked if q.color),
     )  # fmt: skip
 
 
@@ -177,49 +165,8 @@ def outcomes(
     """Tasks a second by how they ended, stacked, each outcome in its own colour."""
     panel = graph(title, description, promql, "ops", legend=f"{{{{{label}}}}}", is_stacked=True,
                   needs_rules=needs_rules)  # fmt: skip
-    colors = (_named(outcome, _fixed(color)) for outcome, color in OUTCOMES.items())
+    colors = (named(outcome, _fixed(color)) for outcome, color in OUTCOMES.items())
     return replace(panel, overrides=tuple(colors))
-
-
-def table(
-    title: str,
-    description: str,
-    columns: Sequence[Column],
-    *,
-    width: int = 8,
-    sort: str = "",
-    hidden: Sequence[Query] = (),
-    nothing: str = NOTHING,
-) -> Panel:
-    """One row for each combination of labels; queries with the same labels share a row.
-
-    *sort* is a column, the largest first, or with ``-`` before it the smallest. *hidden* queries
-    have labels to add and no column.
-    """
-    queries = (*(c.of for c in columns if isinstance(c.of, Query)), *hidden)
-    names = _source_names(columns, len(queries))
-    order = {name: place for place, name in enumerate(names.values())}
-    return Panel(
-        "table", title, description, queries, width,
-        options={
-            "showHeader": True,
-            "cellHeight": "sm",
-            "sortBy": [_sorted_by(sort)] if sort else [],
-        },
-        defaults=_defaults("none", NEUTRAL, None, nothing)
-        | {"custom": {"align": "auto"}, "mappings": []},
-        overrides=tuple(_named(column.title, *_column(column)) for column in columns),
-        transformations=(
-            {"id": "merge", "options": {}},
-            {"id": "filterFieldsByName", "options": {"include": {"names": list(order)}}},
-            {"id": "organize", "options": {
-                "indexByName": order,
-                "renameByName": {names[c.title]: c.title for c in columns},
-                "excludeByName": {},
-            }},
-        ),
-        is_instant=True, is_table=True,
-    )  # fmt: skip
 
 
 def timeline(
@@ -232,7 +179,7 @@ def timeline(
     nothing: str = NOTHING,
 ) -> Panel:
     """What was the case when: a bar a series, with gaps where it was not."""
-    defaults = _defaults("none", NEUTRAL, words, nothing)
+    defaults = defaults_of("none", NEUTRAL, words, nothing)
     defaults["custom"] = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False}
     return Panel(
         "state-timeline", title, description, tuple(queries), width,
@@ -252,7 +199,7 @@ def timeline(
 _LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 
 
-def _defaults(unit: str, levels: Levels | Below, words: Words | None, nothing: str) -> Json:
+def defaults_of(unit: str, levels: Levels | Below, words: Words | None, nothing: str) -> Json:
     return {
         "unit": unit,
         "noValue": nothing,
@@ -262,44 +209,7 @@ def _defaults(unit: str, levels: Levels | Below, words: Words | None, nothing: s
     }
 
 
-def _source_names(columns: Sequence[Column], query_count: int) -> dict[str, str]:
-    """Return how Grafana calls each column, by its title, in the order of the columns."""
-    names, number = {}, 0
-    for column in columns:
-        if isinstance(column.of, str):
-            names[column.title] = column.of
-        else:
-            names[column.title] = f"Value #{ref(number)}" if query_count > 1 else "Value"
-            number += 1
-    return names
-
-
-def _sorted_by(sort: str) -> Json:
-    return {"displayName": sort.removeprefix("-"), "desc": not sort.startswith("-")}
-
-
-def _column(column: Column) -> list[Mapping[str, object]]:
-    properties: list[Mapping[str, object]] = [
-        {"id": "unit", "value": column.unit},
-        # The panel's own words for "nothing" stand for the whole table, not for a cell.
-        {"id": "noValue", "value": "-"},
-    ]
-    if column.decimals is not None:
-        properties.append({"id": "decimals", "value": column.decimals})
-    if column.width:
-        properties.append({"id": "custom.width", "value": column.width})
-    if column.words:
-        properties.append({"id": "mappings", "value": mappings(column.words, "-")})
-    if column.words or column.levels is not NEUTRAL:
-        properties.append({"id": "thresholds", "value": column.levels.json()})
-        properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})
-    if column.link:
-        links = [column.link.json("${__data.fields.%s}", field=column.title)]
-        properties.append({"id": "links", "value": links})
-    return properties
-
-
-def _named(name: str, *properties: Mapping[str, object]) -> Json:
+def named(name: str, *properties: Mapping[str, object]) -> Json:
     return {"matcher": {"id": "byName", "options": name}, "properties": list(properties)}
 
 

@@ -6,7 +6,7 @@ from grafana.generate.dashboard import QUEUE, Dashboard, Row
 from grafana.generate.limits import levels
 from grafana.generate.links import TO_QUEUE, TO_TASK
 from grafana.generate.looks import BAD, CALM, DEEP, NOBODY, Below, Levels
-from grafana.generate.panels import Column, Query, graph, stat, table
+from grafana.generate.panels import Query, graph, stat
 from grafana.generate.queries import (
     each,
     gain_of_range,
@@ -17,6 +17,7 @@ from grafana.generate.queries import (
     top_of_range,
     total,
 )
+from grafana.generate.tables import Column, table
 
 ONE = 'queue=~"$queue"'
 LENGTH = each("celery_queue_length", ONE)

@@ -6,7 +6,7 @@ from grafana.generate.dashboard import QUEUE, TASK, Dashboard, Row
 from grafana.generate.limits import levels, limit
 from grafana.generate.links import TO_TASK, TO_WORKER
 from grafana.generate.looks import DEEP, NOTICE, VIOLET, Below, Levels
-from grafana.generate.panels import Column, Query, graph, outcomes, stat, table
+from grafana.generate.panels import Query, graph, outcomes, stat
 from grafana.generate.queries import (
     age,
     each,
@@ -20,6 +20,7 @@ from grafana.generate.queries import (
     top_of_range,
     total,
 )
+from grafana.generate.tables import Column, table
 
 ONE = ('task=~"$task"', 'queue=~"$queue"')
 TASK_ONLY = ONE[0]

@@ -6,7 +6,7 @@ from grafana.generate.dashboard import WORKER, Dashboard, Row
 from grafana.generate.limits import levels
 from grafana.generate.links import TO_TASK, TO_WORKER
 from grafana.generate.looks import DEEP, IS_UP, MUTED, NOTICE, VIOLET, YES_NO, Below, Levels
-from grafana.generate.panels import Column, Query, graph, outcomes, stat, table, timeline
+from grafana.generate.panels import Query, graph, outcomes, stat, timeline
 from grafana.generate.queries import (
     age,
     each,
@@ -20,6 +20,7 @@ from grafana.generate.queries import (
     top_of_range,
     total,
 )
+from grafana.generate.tables import Column, table
 
 ONE = 'worker=~"$worker"'
 ACTIVE, SLOTS = (

@@ -19,18 +19,22 @@ PREVIEW = Path(__file__).resolve().parents[1] / "preview"
 END = 1_763_694_000.0
 HISTORY_SECONDS = 2 * 3600.0
 SHOWN_SECONDS = 3600.0
+# Where a click on the culprit leads.
+NEXT = {
+    "stuck-queue": ("queues",),
+    "failing-after-deploy": ("tasks", "--var", "task=shop.payments.charge"),
+    "workers-lost": ("workers",),
+}
 
 
-def history(incident: Incident, end: float = END) -> dict[Series, Points]:
-    """Return what was scraped of a shop with an incident in it."""
-    shop = Shop(end - HISTORY_SECONDS)
+def history(incident: Incident | None, seconds: float = HISTORY_SECONDS) -> dict[Series, Points]:
+    """Return what was scraped of a shop up to ``END``, with an incident in it or without."""
+    shop = Shop(END - seconds)
     page = Page(shop)
     series: defaultdict[Series, Points] = defaultdict(list)
-    has_struck = False
-    while shop.now < end:
-        if not has_struck and shop.now >= end - incident.minutes_before_end * 60:
+    while shop.now < END:
+        if incident and shop.now == END - incident.minutes_before_end * 60:
             incident.strike(shop)
-            has_struck = True
         shop.step()
         for name, labels, value in page.samples():
             series[name, labels].append((shop.now, value))
@@ -46,28 +50,16 @@ def draw(url: str, out: Path, dashboards: list[str], *options: str) -> None:
 
 
 def main(out: Path) -> None:
-    """Draw the Overview of each incident, and all dashboards of the first."""
+    """Draw the Overview of each incident, and where a click on the culprit leads."""
     for incident in INCIDENTS:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write(history(incident), folder)
-            evaluate_rules(folder, END - HISTORY_SECONDS / 2 - SHOWN_SECONDS, END)
+            evaluate_rules(folder, END - HISTORY_SECONDS, END)
             with serving(folder) as url:
                 draw(url, out, ["overview"], "--name", incident.name)
-                draw_more(url, out, incident)
-
-
-def draw_more(url: str, out: Path, incident: Incident) -> None:
-    """Draw where a click on the culprit leads."""
-    name, *options = NEXT[incident.name]
-    draw(url, out, [name], "--whole", "--name", f"{incident.name}-{name}", *options)
-
-
-NEXT = {
-    "stuck-queue": ("queues",),
-    "failing-after-deploy": ("tasks", "--var", "task=shop.payments.charge"),
-    "workers-lost": ("workers",),
-}
+                name, *options = NEXT[incident.name]
+                draw(url, out, [name], "--whole", "--name", f"{incident.name}-{name}", *options)
 
 
 if __name__ == "__main__":

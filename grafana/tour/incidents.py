@@ -28,10 +28,10 @@ def stop_consuming(shop: Shop) -> None:
 
 
 def release_a_bug(shop: Shop) -> None:
-    """A deploy brings a task that fails one time in three, with an exception never seen before."""
+    """A deploy brings a task that fails three times in ten, with an exception never seen before."""
     shop.deploy("pay")
     shop.tasks = [
-        replace(task, failing=0.35, exception="SignatureMismatchError")
+        replace(task, failing=0.3, exception="SignatureMismatchError")
         if task.name == FAILING_TASK
         else task
         for task in shop.tasks

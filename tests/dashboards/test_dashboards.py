@@ -14,7 +14,8 @@ from dashboards import linter, promql
 from dashboards.files import PATHS, Json, asks, filled_in, panels, read, variables
 from grafana.generate.__main__ import DASHBOARDS, FOLDER, text
 from grafana.generate.dashboard import COLUMNS
-from grafana.generate.queries import exported_names, recorded_names, sidecar_names
+from grafana.generate.links import RUNBOOKS
+from grafana.generate.queries import RULES, exported_names, recorded_names, sidecar_names
 
 ACCEPTED = yaml.safe_load((Path(__file__).parent / "accepted_findings.yml").read_text())
 PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
@@ -143,3 +144,15 @@ def test_a_graph_has_at_most_ten_series_of_names(path: Path) -> None:
             names = re.findall(r"\{\{(task|queue|worker)\}\}", target.get("legendFormat", ""))
             if panel["type"] in {"timeseries", "state-timeline"} and names:
                 assert re.search(r"topk\(10,", target["expr"]), panel["title"]
+
+
+def test_alerts_and_dashboards_agree_on_where_runbooks_and_dashboards_are() -> None:
+    rules = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in RULES.glob("*.yml")]
+    alerts = [
+        r for file in rules for group in file["groups"] for r in group["rules"] if "alert" in r
+    ]
+    uids = {read(path)["uid"] for path in PATHS}
+    for alert in alerts:
+        notes = alert["annotations"]
+        assert notes.get("dashboard", "celeriac-overview") in uids, alert["alert"]
+        assert notes.get("runbook_url", RUNBOOKS).startswith(RUNBOOKS), alert["alert"]

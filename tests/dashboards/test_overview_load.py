@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 START = 1_763_596_800.0
 ALLOWED_SECONDS = 2.0
 TIMEOUT_SECONDS = 30.0
-TIMES = 3
+CPU = "process_cpu_seconds_total "
 # What Grafana makes of a day on a panel of 520 pixels, a third of a screen.
 STEP_SECONDS = 300
 # The documented figure is taken at 15 s, which takes minutes to back-fill.
@@ -39,29 +39,31 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def seconds_of(url: str, promql: str, *, is_instant: bool) -> float:
+def cpu_seconds(url: str) -> float:
+    """Return what Prometheus has used: unlike a clock, it knows nothing of its neighbours."""
+    page = requests.get(f"{url}/metrics", timeout=TIMEOUT_SECONDS).text
+    return float(next(line for line in page.splitlines() if line.startswith(CPU)).split()[1])
+
+
+def ask(url: str, promql: str, *, is_instant: bool) -> float:
+    """Return how long the answer took, by the clock."""
     path, asked = "query", {"query": promql, "time": str(DAY.end)}
     if not is_instant:
         bounds = {"start": str(START), "end": str(DAY.end), "step": str(STEP_SECONDS)}
         path, asked = "query_range", {"query": promql} | bounds
-    # Of several: a dashboard asks again every 30 s, and this machine may have other work.
-    return min(_ask(f"{url}/api/v1/{path}", asked) for _ in range(TIMES))
-
-
-def _ask(url: str, asked: dict[str, str]) -> float:
     began = time.perf_counter()
-    requests.post(url, data=asked, timeout=TIMEOUT_SECONDS).raise_for_status()
+    requests.post(f"{url}/api/v1/{path}", data=asked, timeout=TIMEOUT_SECONDS).raise_for_status()
     return time.perf_counter() - began
 
 
-def test_a_day_on_the_overview_takes_less_than_two_seconds_in_all(url: str) -> None:
+def test_a_day_on_the_overview_costs_prometheus_less_than_two_seconds_in_all(url: str) -> None:
     dashboard = read(FOLDER / "celeriac-overview.json")
-    took = {
-        (ask.panel, ask.ref): seconds_of(
-            url, filled_in(ask.promql, dashboard, **SHOWN), is_instant=ask.is_instant
-        )
-        for ask in asks(dashboard)
-    }
+    before, took = cpu_seconds(url), {}
+    for one in asks(dashboard):
+        promql = filled_in(one.promql, dashboard, **SHOWN)
+        took[one.panel, one.ref] = ask(url, promql, is_instant=one.is_instant)
+    used = cpu_seconds(url) - before
     for (panel, ref), seconds in sorted(took.items(), key=lambda row: -row[1]):
         print(f"{seconds:6.3f} s  {panel} {ref}")
-    assert sum(took.values()) < ALLOWED_SECONDS
+    print(f"{sum(took.values()):6.3f} s by the clock, {used:.3f} s of CPU")
+    assert used < ALLOWED_SECONDS
