@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,17 @@ class Service(Protocol):
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
+
+
+def begin_to_stop(services: Iterable[Service]) -> list[threading.Thread]:
+    """Stop them beside each other; return threads that end when they have stopped.
+
+    With a broker that hangs, each may take its whole time.
+    """
+    stops = [threading.Thread(target=service.stop, daemon=True) for service in services]
+    for stop in stops:
+        stop.start()
+    return stops
 
 
 class Background:

@@ -6,7 +6,7 @@ from celery import Celery
 
 from celeriac.control import RemoteControl
 from celeriac.neighbour import Neighbour
-from celeriac.service import Periodic, Service
+from celeriac.service import Periodic, Service, begin_to_stop
 from celeriac.sidecar.audit import Audit
 from celeriac.sidecar.audit_view import AuditView
 from celeriac.sidecar.batch import Batch, Limits
@@ -62,5 +62,5 @@ class Acting:
             service.start()
 
     def stop(self) -> None:
-        for service in reversed(self._services):
-            service.stop()
+        for stop in begin_to_stop(self._services):
+            stop.join()

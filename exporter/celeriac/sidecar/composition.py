@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from threading import Thread
 
 import celery
 from prometheus_client import disable_created_metrics
@@ -15,7 +14,7 @@ from celeriac.celery_app import BrokerOptions, make_app
 from celeriac.clients.alertmanager_api import AlertmanagerApi
 from celeriac.clients.exporter_page import ExporterPage
 from celeriac.clients.prometheus_api import PrometheusApi
-from celeriac.service import Periodic, Service
+from celeriac.service import Periodic, Service, begin_to_stop
 from celeriac.sidecar import Frame, checks, create_app
 from celeriac.sidecar.acting import Acting
 from celeriac.sidecar.alerts import Alerts
@@ -79,10 +78,7 @@ class Sidecar:
         """Finish what runs, and stop everything meanwhile; whoever asks is told."""
         self._system.is_stopping = self.server.is_stopping = True
         ends_mono = time.monotonic() + STOP_SECONDS
-        # Beside each other: with a broker that hangs, each may take its whole time.
-        stops = [Thread(target=service.stop, daemon=True) for service in self._services]
-        for stop in stops:
-            stop.start()
+        stops = begin_to_stop(self._services)
         for stop in stops:
             stop.join(max(1.0, ends_mono - time.monotonic()))
         # Last: until then, whoever asks gets an answer.
