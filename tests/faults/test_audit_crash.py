@@ -234,7 +234,7 @@ def test_a_locked_database_is_waited_for_but_not_for_long(stage: Stage, tmp_path
             other.execute("BEGIN IMMEDIATE")
             began = time.monotonic()
             task_id, answer = revoke_one(acting)
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 30
             assert answer.status_code == 503
             assert task_id not in stage.revoked()
             assert acting.ask("GET", "/audit").status_code == 200

@@ -67,9 +67,9 @@ def yard(broker_url: str) -> Iterator[Yard]:
 
 def test_the_pool_grows_and_shrinks(yard: Yard) -> None:
     assert yard.tell("pool_grow", n=2)["workers"] == {yard.worker.node: "acknowledged"}
-    wait_for(lambda: processes(yard) == 4, 10, "four processes")
+    wait_for(lambda: processes(yard) == 4, 30, "four processes")
     yard.tell("pool_shrink", n=2)
-    wait_for(lambda: processes(yard) == 2, 10, "two processes")
+    wait_for(lambda: processes(yard) == 2, 30, "two processes")
 
 
 def processes(yard: Yard) -> int:
@@ -82,9 +82,9 @@ def queues(yard: Yard) -> set[str]:
 
 def test_a_queue_is_consumed_and_let_go(yard: Yard) -> None:
     assert yard.tell("add_consumer", queue="more", worker="*")["successful"] == 1
-    wait_for(lambda: "more" in queues(yard), 10, "the queue to be consumed")
+    wait_for(lambda: "more" in queues(yard), 30, "the queue to be consumed")
     yard.tell("cancel_consumer", queue="more")
-    wait_for(lambda: "more" not in queues(yard), 10, "the queue to be let go")
+    wait_for(lambda: "more" not in queues(yard), 30, "the queue to be let go")
 
 
 def test_limits_are_set(yard: Yard) -> None:
@@ -139,7 +139,7 @@ def test_a_purge_of_an_odd_name_is_no_accident(yard: Yard, queue: str) -> None:
 
 def test_a_task_is_found_where_it_is(yard: Yard) -> None:
     running = [yard.send("sleep", args=[LONG_SECONDS]) for _ in range(2)]
-    wait_for(lambda: len(yard.inspect("active")) == 2, 10, "two tasks to run")
+    wait_for(lambda: len(yard.inspect("active")) == 2, 30, "two tasks to run")
     reserved = yard.send("succeed")
     scheduled = yard.send("succeed", countdown=LONG_SECONDS)
     expected = {running[0]: "active", reserved: "reserved", scheduled: "scheduled"}
@@ -223,10 +223,10 @@ def test_a_broker_that_is_away_is_a_503_and_audited_as_failed(valkey: Valkey) ->
             answer = acting.ask(method, path, body)
             assert (answer.status_code, acting.records()[-1]["result"]) == (503, "failed")
             assert str(valkey.port) not in answer.text
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 30
         assert acting.ask("GET", "/tasks/a").status_code == 503
         valkey.restart()
-        wait_for(lambda: acting.ask(*asks[0]).status_code == 200, 16, "the broker to be used again")
+        wait_for(lambda: acting.ask(*asks[0]).status_code == 200, 60, "the broker to be used again")
 
 
 def test_a_broker_that_does_not_answer_is_a_503(valkey: Valkey) -> None:
@@ -235,6 +235,6 @@ def test_a_broker_that_does_not_answer_is_a_503(valkey: Valkey) -> None:
         began = time.monotonic()
         body = {"operation": "revoke", "task_ids": ["a"]}
         assert acting.ask("POST", "/tasks/batch", body).status_code == 503
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         valkey.child.resume()
         assert acting.records()[-1]["result"] == "failed"

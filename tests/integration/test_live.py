@@ -134,7 +134,9 @@ def test_an_exporter_that_stops_leaves_stale_numbers(
         assert stale["queue_lengths"] == fresh["queue_lengths"]
         assert stale["active_workers"] == 1
         wait_for(
-            lambda: live(sidecar)["data_age_seconds"] > stale["data_age_seconds"] + 1, 5, "its age"
+            lambda: live(sidecar)["data_age_seconds"] > stale["data_age_seconds"] + 1,
+            PATIENCE_SECONDS,
+            "its age",
         )
         exporter.start()
         exporter.ready()
@@ -146,9 +148,10 @@ def test_an_exporter_that_hangs_holds_nobody_up(exporter: Exporter, sidecar: Sid
     exporter.child.pause()
     try:
         assert sidecar.post("/monitoring/start", None, "operator").json()["status"] == "started"
-        wait_until(sidecar, timeout_seconds=10, stale=True)
+        wait_until(sidecar, stale=True)
         answers = [sidecar.get(NUMBERS, "viewer") for _ in range(20)]
-        assert max(answer.elapsed.total_seconds() for answer in answers) < 0.5
+        # The sidecar itself waits two seconds for the exporter.
+        assert max(answer.elapsed.total_seconds() for answer in answers) < 1.9
     finally:
         exporter.child.resume()
     wait_until(sidecar, stale=False)

@@ -11,7 +11,7 @@ import httpx
 from parts.processes import Child, Part, accepts_connections, free_port
 from tokens import bearer
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 TIMEOUT_SECONDS = 60.0
 
 

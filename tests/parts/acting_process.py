@@ -28,6 +28,7 @@ from celeriac.sidecar.batch import Limits  # noqa: E402
 from celeriac.sidecar.database import Database  # noqa: E402
 from celeriac.sidecar.limits import RateLimit  # noqa: E402
 from celeriac.sidecar.metrics import SidecarMetrics  # noqa: E402
+from celeriac.sidecar.routes import rows  # noqa: E402
 from celeriac.turns import Turns  # noqa: E402
 from tokens import SECRET  # noqa: E402
 
@@ -90,7 +91,9 @@ def main() -> None:
     acting = Acting(app, Database(database_url), metrics, LIMITS, MEMORY_SECONDS)
     gate = Gate(SharedSecret(SECRET), TokenRules())
     frame = Frame(gate, metrics, RateLimit("1000000/second"), MAX_BODY_BYTES)
-    server = WSGIServer(("127.0.0.1", int(port)), create_app(acting.routes(), frame), log=None)
+    server = WSGIServer(
+        ("127.0.0.1", int(port)), create_app(rows(*acting.handlers), frame), log=None
+    )
     is_asked_to_end = Event()
     gevent.signal_handler(signal.SIGTERM, is_asked_to_end.set)
     acting.start()

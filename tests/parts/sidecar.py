@@ -13,8 +13,8 @@ from tokens import SECRET, bearer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-START_SECONDS = 20.0
-TIMEOUT_SECONDS = 15.0
+START_SECONDS = 60.0
+TIMEOUT_SECONDS = 30.0
 BASE = "/celery-admin"
 NOBODY = "http://127.0.0.1:9"
 

@@ -25,6 +25,7 @@ from celeriac.sidecar.fleet import Fleet
 from celeriac.sidecar.limits import RateLimit
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.operations import Operations
+from celeriac.sidecar.routes import rows
 from celeriac.sidecar.standing import Standing
 from celeriac.sidecar.tasks import Tasks
 from celeriac.sidecar.workers import Workers
@@ -155,7 +156,7 @@ class Scene:
             RateLimit("1000000/second"),
             MAX_BODY_BYTES,
         )
-        routes = [route for handler in handlers for route in handler.routes()]
+        routes = rows(*handlers)
         self.client = create_app(routes, frame).test_client()
         self.audit.tend()
 

@@ -10,7 +10,6 @@ from celeriac.service import Periodic, Service, begin_to_stop
 from celeriac.sidecar.audit import Audit
 from celeriac.sidecar.audit_view import AuditView
 from celeriac.sidecar.batch import Batch, Limits
-from celeriac.sidecar.contract import Route
 from celeriac.sidecar.database import Database
 from celeriac.sidecar.fleet import Fleet
 from celeriac.sidecar.metrics import SidecarMetrics
@@ -24,7 +23,7 @@ TEND_SECONDS = 10.0
 
 
 class Acting:
-    """``routes`` are its rows of the table; between start and stop, late workers are told."""
+    """``handlers`` answer to rows of the table; between start and stop, late workers are told."""
 
     name = "acting"
 
@@ -46,16 +45,13 @@ class Acting:
             Neighbour(app, standing.task_ids, self.fleet.forget),
         )
         seconds = limits.answer_seconds
-        self._handlers = (
+        self.handlers = (
             AuditView(database),
             Batch(self.fleet, operations, standing, limits),
             Queues(app, operations),
             Tasks(self.fleet, standing, seconds),
             Workers(self.fleet, operations, seconds),
         )
-
-    def routes(self) -> tuple[Route, ...]:
-        return tuple(route for handler in self._handlers for route in handler.routes())
 
     def start(self) -> None:
         for service in self._services:

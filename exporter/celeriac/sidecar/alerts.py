@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from celeriac.clients.alertmanager_api import AlertmanagerApi, AlertmanagerError, Time, ToldAlert
-from celeriac.sidecar.contract import Call, Role, Route, read_body
+from celeriac.sidecar.contract import Call, read_body
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.problems import LoginRefusedError, ProblemError
 
@@ -87,15 +87,6 @@ class Alerts:
         self._lock = threading.Lock()
         self._latest: dict[str, Alert] = {}
         self._listeners: list[Callable[[Alert], None]] = []
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "POST", "/alerts", Role.NONE, self.receive, "Alertmanager's webhook, version 4",
-                Accepted, WebhookMessage, problems=(401,), asks_itself=True,
-            ),
-            Route("GET", "/alerts", Role.VIEWER, self.show, "The latest alerts", AlertsAnswer),
-        )  # fmt: skip
 
     def listen(self, listener: Callable[[Alert], None]) -> None:
         """Call *listener* with each alert that arrives."""

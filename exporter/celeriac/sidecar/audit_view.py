@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, select
 
 from celeriac.sidecar.audit import COLUMNS, storable, timestamp
 from celeriac.sidecar.chain import RECORDS, Record
-from celeriac.sidecar.contract import Call, Role, Route, read_whole
+from celeriac.sidecar.contract import Call, read_whole
 from celeriac.sidecar.database import Database, DatabaseError
 from celeriac.sidecar.problems import ProblemError
 
@@ -39,15 +39,6 @@ class AuditView:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "GET", "/audit", Role.ADMIN, self.show,
-                "Who did what, to what, why, when, and what became of it", AuditAnswer,
-                query=FILTERS, problems=(503,),
-            ),
-        )  # fmt: skip
 
     def show(self, call: Call) -> AuditAnswer:
         given = call.request.args

@@ -12,8 +12,8 @@ from celeriac.control import RemoteControl
 from celeriac.errors import BrokerError
 from celeriac.sidecar import require
 from celeriac.sidecar.audit import DONE, INCOMPLETE, Deed
-from celeriac.sidecar.batch_answer import Asking, BatchAnswer, describe, describe_unsent
-from celeriac.sidecar.contract import Call, Role, Route, read_body
+from celeriac.sidecar.batch_answer import Asking, describe, describe_unsent
+from celeriac.sidecar.contract import Call, Role, read_body
 from celeriac.sidecar.fleet import Fleet
 from celeriac.sidecar.matching import Filter, find
 from celeriac.sidecar.operations import Done, Operations
@@ -66,15 +66,6 @@ class Batch:
         self._operations = operations
         self._standing = standing
         self._limits = limits
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "POST", "/tasks/batch", Role.OPERATOR, self.post,
-                "Revoke tasks by id or filter; to terminate them needs the role admin",
-                BatchAnswer, BatchRequest, problems=(409, 503),
-            ),
-        )  # fmt: skip
 
     def post(self, call: Call) -> msgspec.Struct | Response:
         request = read_body(call, BatchRequest)

@@ -28,7 +28,7 @@ from celeriac.sidecar.live import Live, LiveOptions
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.report_store import ReportStore
 from celeriac.sidecar.reports import ReportOptions, Reports
-from celeriac.sidecar.routes import Handlers, table
+from celeriac.sidecar.routes import rows, with_document
 from celeriac.sidecar.server import Server, log_lost_exceptions, raise_file_limit, wait_for_the_end
 from celeriac.sidecar.stream import Stream
 from celeriac.sidecar.system import InfoAnswer, System
@@ -62,7 +62,7 @@ class Sidecar:
         self._alerts = Alerts(settings.alerts_token, self._metrics, self._alertmanager)
         self._live = self._make_live()
         self._system = self._make_system()
-        self.routes = table(self._handlers())
+        self.routes = with_document(rows(*self._handlers()))
         app = create_app(self.routes, self._frame)
         clients = settings.limits.max_websocket_clients + SPARE_CONNECTIONS
         self.server = Server((settings.host, settings.port), app, clients)
@@ -88,13 +88,15 @@ class Sidecar:
         self.server.stop(timeout=0.1)
         self._database.close()
 
-    def _handlers(self) -> Sequence[Handlers]:
+    def _handlers(self) -> Sequence[object]:
+        entrance = self._make_entrance()
         return (
             self._system,
             self._live,
-            self._make_stream(),
+            self._make_stream(entrance),
+            entrance,
             self._make_reports(),
-            self._make_acting(),
+            *self._make_acting().handlers,
             self._alerts,
         )
 
@@ -122,11 +124,13 @@ class Sidecar:
         self._services.append(live)
         return live
 
-    def _make_stream(self) -> Stream:
+    def _make_entrance(self) -> Entrance:
         settings, frame = self._settings, self._frame
         rules = EntranceRules(settings.allowed_origins, settings.requires_websocket_token)
-        entrance = Entrance(frame.gate, frame.rate_limit, self._metrics, rules)
-        most = settings.limits.max_websocket_clients
+        return Entrance(frame.gate, frame.rate_limit, self._metrics, rules)
+
+    def _make_stream(self, entrance: Entrance) -> Stream:
+        most = self._settings.limits.max_websocket_clients
         stream = Stream(self._live, self._alerts, entrance, self._metrics, most)
         self._services.append(stream)
         return stream

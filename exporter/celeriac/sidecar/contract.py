@@ -47,7 +47,8 @@ class Call(NamedTuple):
     """Values of the placeholders in the path."""
 
 
-Handler = Callable[[Call], msgspec.Struct | Response]
+Handler = Callable[..., msgspec.Struct | Response]
+"""Takes a ``Call``; in the table still with the part that it is a method of before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import msgspec
 from flask import Request
 
 from celeriac.sidecar.auth import Gate
-from celeriac.sidecar.contract import Call, Caller, Role, Route
+from celeriac.sidecar.contract import Call, Caller, Role
 from celeriac.sidecar.limits import RateLimit
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.problems import LoginRefusedError, ProblemError
@@ -79,14 +79,6 @@ class Entrance:
         self._metrics = metrics
         self._rules = rules
         self._tickets = Tickets()
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "POST", "/monitoring/ws-ticket", Role.VIEWER, self.issue_ticket,
-                "A ticket that opens the WebSocket once", TicketAnswer,
-            ),
-        )  # fmt: skip
 
     def issue_ticket(self, call: Call) -> TicketAnswer:
         return TicketAnswer(self._tickets.issue(call.caller), TICKET_SECONDS)

@@ -16,7 +16,7 @@ from celeriac.clients.exporter_page import ExporterPageError, Page
 from celeriac.service import Background
 from celeriac.sidecar import dashboard, numbers
 from celeriac.sidecar.alerts import Alerts
-from celeriac.sidecar.contract import Call, Role, Route
+from celeriac.sidecar.contract import Call
 from celeriac.sidecar.dashboard import Dashboard
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.numbers import LiveNumbers, Now, Picture, live_numbers, nothing
@@ -90,31 +90,6 @@ class Live(Background):
         self._clients = 0
         self._started_at: dt.datetime | None = None
         self._listeners: list[Callable[[LiveNumbers], None]] = []
-
-    def routes(self) -> tuple[Route, ...]:
-        monitor = "/monitoring"
-        return (
-            Route(
-                "GET", f"{monitor}/metrics/realtime", Role.VIEWER, self.show_numbers,
-                "The live numbers", LiveNumbers, problems=(503,),
-            ),
-            Route(
-                "GET", f"{monitor}/dashboard", Role.VIEWER, self.show_dashboard,
-                "The live numbers, and who and what is behind them", Dashboard, problems=(503,),
-            ),
-            Route(
-                "POST", f"{monitor}/start", Role.OPERATOR, self.keep_running,
-                "Poll in the background until told to stop", MonitorAnswer,
-            ),
-            Route(
-                "POST", f"{monitor}/stop", Role.OPERATOR, self.let_stop,
-                "Poll only while somebody listens", MonitorAnswer,
-            ),
-            Route(
-                "GET", f"{monitor}/status", Role.VIEWER, self.show_status,
-                "Whether the numbers are polled in the background", MonitorStatus,
-            ),
-        )  # fmt: skip
 
     def listen(self, listener: Callable[[LiveNumbers], None]) -> None:
         """Call *listener* after each poll in the background, in the poller's thread."""

@@ -14,7 +14,7 @@ from kombu import Connection
 
 from celeriac.celery_app import broker_errors, connect
 from celeriac.sidecar.audit import DONE, Deed
-from celeriac.sidecar.contract import Call, Role, Route
+from celeriac.sidecar.contract import Call
 from celeriac.sidecar.operations import Done, Operations
 from celeriac.sidecar.problems import ProblemError
 
@@ -44,15 +44,6 @@ class Queues:
     def __init__(self, app: Celery, operations: Operations) -> None:
         self._app = app
         self._operations = operations
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "DELETE", "/queues/<path:queue>/messages", Role.ADMIN, self.purge,
-                "Throw away every message that waits, of all priorities", PurgeAnswer,
-                query={"reason": "why, for the audit"}, problems=(409, 503),
-            ),
-        )  # fmt: skip
 
     def purge(self, call: Call) -> msgspec.Struct | Response:
         queue, reason = call.parameters["queue"], call.request.args.get("reason", "")

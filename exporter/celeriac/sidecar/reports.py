@@ -23,7 +23,7 @@ from celeriac.clients.prometheus_answers import (
 from celeriac.clients.prometheus_api import PrometheusApi
 from celeriac.errors import CeleriacError
 from celeriac.sidecar import report_figures
-from celeriac.sidecar.contract import Call, Role, Route, read_body, read_whole
+from celeriac.sidecar.contract import Call, read_body, read_whole
 from celeriac.sidecar.database import DatabaseError
 from celeriac.sidecar.problems import ProblemError
 from celeriac.sidecar.recommendations import recommend
@@ -73,26 +73,6 @@ class Reports:
         self._options = options
         self._clock = clock
         self._turns = threading.BoundedSemaphore(MAX_AT_ONCE)
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "POST", "/monitoring/reports/performance", Role.VIEWER, self.create,
-                "Make a performance report of a time, and save it", PerformanceReport,
-                ReportRequest, problems=(502, 503, 504), content_types=(JSON, MARKDOWN),
-            ),
-            Route(
-                "GET", "/monitoring/reports", Role.VIEWER, self.list_saved,
-                "Saved performance reports", ReportList,
-                query={"limit": f"{DEFAULT_LISTED} unless told, {MAX_LISTED} at most"},
-                problems=(503,),
-            ),
-            Route(
-                "GET", "/monitoring/reports/<report_id>", Role.VIEWER, self.show,
-                "A saved performance report", PerformanceReport,
-                problems=(503,), content_types=(JSON, MARKDOWN),
-            ),
-        )  # fmt: skip
 
     def create(self, call: Call) -> PerformanceReport | Response:
         asked = read_body(call, ReportRequest)

@@ -13,7 +13,7 @@ from werkzeug.utils import environ_property
 
 from celeriac.service import Periodic
 from celeriac.sidecar.alerts import Alert, Alerts
-from celeriac.sidecar.contract import Call, Caller, Role, Route, Upgraded
+from celeriac.sidecar.contract import Call, Caller, Upgraded
 from celeriac.sidecar.entrance import Entrance
 from celeriac.sidecar.live import Live
 from celeriac.sidecar.metrics import SidecarMetrics
@@ -61,17 +61,6 @@ class Stream(Periodic):
         self._pictured_mono = float("-inf")
         live.listen(self.publish)
         alerts.listen(self.pass_on)
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "GET", "/monitoring/ws", Role.VIEWER, self.upgrade,
-                "The WebSocket; its messages are described in docs/live.md",
-                query={"ticket": "From POST /monitoring/ws-ticket, instead of a token"},
-                problems=(400, 426, 503), status=101, asks_itself=True,
-            ),
-            *self._entrance.routes(),
-        )  # fmt: skip
 
     def upgrade(self, call: Call) -> Response:
         """Serve one client until it leaves. Errors: ProblemError 400, 401, 403, 426, 429, 503."""

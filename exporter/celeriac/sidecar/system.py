@@ -15,7 +15,7 @@ from msgspec import Meta
 from celeriac.clients.exporter_page import LANDMARK, ExporterPage, ExporterPageError
 from celeriac.sidecar.alerts import Alert, Alerts
 from celeriac.sidecar.checks import Check, Checkup, Status, overall
-from celeriac.sidecar.contract import Call, Role, Route
+from celeriac.sidecar.contract import Call
 from celeriac.sidecar.dashboard import Dashboard, QueueRow, WorkerRow
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.numbers import LiveNumbers
@@ -76,24 +76,6 @@ class System:
     exporter: ExporterPage
     alerts: Alerts
     is_stopping: bool = False
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "GET", "/system/health", Role.NONE, self.show_health,
-                "How everything is; 503 when unhealthy", HealthAnswer, also_with_answer=(503,),
-            ),
-            Route("GET", "/system/info", Role.NONE, self.show_info, "Which sidecar this is",
-                  InfoAnswer),
-            Route("GET", "/system/status", Role.ADMIN, self.show_status, "Everything at once",
-                  StatusAnswer),
-            Route("GET", "/metrics", Role.NONE, self.show_metrics, "The sidecar's own metrics",
-                  base=ROOT, content_types=(TEXT,)),
-            Route("GET", "/livez", Role.NONE, self.live, "Is the process alive?",
-                  base=ROOT, content_types=(TEXT,)),
-            Route("GET", "/readyz", Role.NONE, self.ready, "May it be asked?",
-                  base=ROOT, content_types=(TEXT,), problems=(503,)),
-        )  # fmt: skip
 
     def show_health(self, _: Call) -> Response:
         checks = dict(self.checkup.checks())

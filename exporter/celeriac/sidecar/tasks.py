@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from celeriac.control import Command, Question, RemoteControl
-from celeriac.sidecar.contract import Call, Role, Route
+from celeriac.sidecar.contract import Call
 from celeriac.sidecar.fleet import Fleet
 from celeriac.sidecar.standing import Standing
 
@@ -47,15 +47,6 @@ class Tasks:
         self._fleet = fleet
         self._standing = standing
         self._answer_seconds = answer_seconds
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "GET", "/tasks/<path:task_id>", Role.VIEWER, self.show,
-                "Where a task is now: only workers are asked, not queues", TaskAnswer,
-                problems=(503,),
-            ),
-        )  # fmt: skip
 
     def show(self, call: Call) -> TaskAnswer:
         task_id = call.parameters["task_id"]

@@ -16,8 +16,6 @@ from celeriac.sidecar.audit import DONE, INCOMPLETE, Deed
 from celeriac.sidecar.contract import (
     MAX_DETAIL_CHARACTERS,
     Call,
-    Role,
-    Route,
     read_body,
 )
 from celeriac.sidecar.fleet import Fleet
@@ -135,15 +133,6 @@ class Workers:
         self._fleet = fleet
         self._operations = operations
         self._answer_seconds = answer_seconds
-
-    def routes(self) -> tuple[Route, ...]:
-        return (
-            Route(
-                "POST", "/workers/<worker>/control", Role.ADMIN, self.post,
-                "Tell a worker, or every worker by the name *, to do something",
-                ControlAnswer, ControlRequest, problems=(409, 503),
-            ),
-        )  # fmt: skip
 
     def post(self, call: Call) -> msgspec.Struct | Response:
         request, worker = read_body(call, ControlRequest), call.parameters["worker"]

@@ -13,6 +13,7 @@ from celeriac.sidecar.alerts import MAX_ALERTS, Alert, Alerts
 from celeriac.sidecar.auth import Gate, SharedSecret, TokenRules
 from celeriac.sidecar.limits import RateLimit
 from celeriac.sidecar.metrics import SidecarMetrics
+from celeriac.sidecar.routes import rows
 from tokens import SECRET, bearer
 
 PATH = "/celery-admin/alerts"
@@ -54,7 +55,7 @@ class Scene:
         self.alerts = Alerts(token, metrics)
         gate = Gate(SharedSecret(SECRET), TokenRules())
         frame = Frame(gate, metrics, RateLimit("1000/second"), 1 << 20)
-        self.client: FlaskClient = create_app(self.alerts.routes(), frame).test_client()
+        self.client: FlaskClient = create_app(rows(self.alerts), frame).test_client()
         self.passed_on: list[Alert] = []
         self.alerts.listen(self.passed_on.append)
 

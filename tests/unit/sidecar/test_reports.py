@@ -27,6 +27,7 @@ from celeriac.sidecar.limits import RateLimit
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.report_store import ReportStore
 from celeriac.sidecar.reports import ReportOptions, Reports
+from celeriac.sidecar.routes import rows
 from parts.memory_prometheus import MemoryPrometheus, key
 from tokens import SECRET, bearer
 
@@ -101,7 +102,7 @@ class Scene:
         )  # type: ignore[arg-type]
         gate = Gate(SharedSecret(SECRET), TokenRules())
         frame = Frame(gate, SidecarMetrics(), RateLimit("1000000/second"), 1 << 20)
-        self.client = create_app(reports.routes(), frame).test_client()
+        self.client = create_app(rows(reports), frame).test_client()
 
     def post(self, body: object = GOOD, **headers: str) -> TestResponse:
         return self.client.post(f"{URL}/performance", json=body, headers=bearer("viewer") | headers)

@@ -16,6 +16,7 @@ from celeriac.sidecar.entrance import Entrance, EntranceRules
 from celeriac.sidecar.limits import RateLimit
 from celeriac.sidecar.live import Live
 from celeriac.sidecar.metrics import SidecarMetrics
+from celeriac.sidecar.routes import rows
 from celeriac.sidecar.stream import Stream
 from tokens import SECRET, bearer
 
@@ -43,7 +44,7 @@ def handshake(max_clients: int, protocol: str = "HTTP/1.1") -> int:
     entrance = Entrance(gate, rate_limit, metrics, EntranceRules())
     stream = Stream(live, alerts, entrance, metrics, max_clients)
     frame = Frame(gate, metrics, rate_limit, 1 << 20)
-    client: FlaskClient = create_app(stream.routes(), frame).test_client()
+    client: FlaskClient = create_app(rows(stream), frame).test_client()
     environ = {"wsgi.input": Socket(), "SERVER_PROTOCOL": protocol}
     answer = client.get(PATH, headers=HANDSHAKE | bearer(), environ_overrides=environ)
     return answer.status_code
