@@ -196,7 +196,7 @@ SINCE_WHEN = Row("Since when", 7, (
         "restart.",
         [Query(reasons.levels(), "{{why}}"), Query(reasons.alert_levels(), "{{alertname}}"),
          Query(f"{STARTS_QUERY} * 0 + {reasons.STARTED}", "workers started")],
-        LEVELS, width=10,
+        LEVELS, width=10, nothing="nothing was wrong (or the rules are not loaded)",
     ),
     table(
         "Alerts firing now",

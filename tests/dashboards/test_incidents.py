@@ -63,7 +63,8 @@ def test_the_verdict_is_that_of_what_broke(scene: tuple[str, str]) -> None:
 def test_the_culprit_is_the_first_of_its_table(scene: tuple[str, str]) -> None:
     name, url = scene
     if not name:
-        pytest.skip("nothing broke")
+        assert not any(answers(url, "Worst workers"))
+        return
     _, panel, label, culprit = BROKEN[name]
     sorted_by = next(rows for rows in answers(url, panel) if rows)
     worst = max(sorted_by, key=lambda row: row[1])
