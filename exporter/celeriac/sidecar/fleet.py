@@ -6,13 +6,14 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
 from celery import Celery
 
 from celeriac.control import EVERYBODY, Command, Question, RemoteControl
+from celeriac.sidecar.worker_answers import read
 
 STATS = Command("stats")
 LOOK_SECONDS = 1.0
@@ -47,9 +48,6 @@ class _Life(NamedTuple):
         # In containers, every run has the same pid.
         is_no_later = sign.started_mono < self.last.started_mono + START_TOLERANCE_SECONDS
         return self.last.pid == sign.pid and is_no_later
-
-
-_decode_stats = msgspec.json.Decoder(_Stats).decode
 
 
 class Fleet:
@@ -138,9 +136,7 @@ class _RollCall:
         return questions
 
     def hear(self, _question: Question, worker: str, answer: msgspec.Raw) -> None:
-        stats = _Stats()
         # Whatever it says, it lives.
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            stats = _decode_stats(answer)
+        stats = read(answer, _Stats) or _Stats()
         now = self._clock_mono()
         self.answers[worker] = _Sign(stats.pid, now - stats.uptime, now)

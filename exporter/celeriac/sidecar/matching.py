@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
 from celeriac.control import Command, Question, RemoteControl, Replies
+from celeriac.sidecar.worker_answers import read
 
 State = Literal["active", "reserved", "scheduled"]
 STATES: tuple[State, ...] = ("active", "reserved", "scheduled")
@@ -79,14 +79,15 @@ def find(
 def _requests(replies: Replies) -> Iterator[_Request]:
     for (_, method), raw in replies.answers.items():
         if method == "scheduled":
-            yield from (entry.request for entry in _read(raw, list[_Scheduled]))
+            yield from (entry.request for entry in read(raw, list[_Scheduled]) or ())
         elif method in STATES:
-            yield from _read(raw, list[_Request])
+            yield from read(raw, list[_Request]) or ()
 
 
 def _bindings(replies: Replies) -> Iterator[tuple[Route, str]]:
     for (_, method), raw in replies.answers.items():
-        for queue in _read(raw, list[_Queue]) if method == "active_queues" else ():
+        found = read(raw, list[_Queue]) if method == "active_queues" else None
+        for queue in found or ():
             exchange = (queue.exchange and queue.exchange.name) or ""
             yield (exchange, queue.routing_key or ""), queue.name
 
@@ -96,9 +97,3 @@ def _queue(request: _Request, queues: dict[Route, str]) -> str:
     routing_key = delivery.routing_key or ""
     # Without a binding of that name, the message went to the queue by its own.
     return queues.get((delivery.exchange or "", routing_key), routing_key)
-
-
-def _read(raw: msgspec.Raw, shape: Any) -> Any:
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return msgspec.json.decode(raw, type=shape)
-    return ()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import Any, Literal, NamedTuple
-
-import msgspec
+from typing import Literal, NamedTuple
 
 from celeriac.control import Command
+from celeriac.sidecar.worker_answers import is_ok
 from celeriac.turns import Turns
 
 # A worker looks up each id in the result backend, in the loop that sends its heartbeats.
@@ -22,16 +20,6 @@ class How(NamedTuple):
 
     terminate: bool = False
     signal: str = "SIGTERM"
-
-
-class Answer(msgspec.Struct, gc=False):
-    """What a worker says to a control command: one of the two."""
-
-    ok: Any = None
-    error: Any = None
-
-
-_decode_answer = msgspec.json.Decoder(Answer).decode
 
 
 def chunks(task_ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -58,19 +46,6 @@ def all_replies(turns: Turns, count: int) -> dict[str, Reply]:
     return {
         worker: max((said[worker] for said in by_turn), key=severity) for worker in turns.answers
     }
-
-
-def is_ok(answer: msgspec.Raw) -> bool:
-    """Return whether a worker says that it did what it was told."""
-    said = read_answer(answer)
-    return said is not None and said.error is None
-
-
-def read_answer(answer: msgspec.Raw) -> Answer | None:
-    """Return a worker's answer, None if it is no such thing."""
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _decode_answer(answer)
-    return None
 
 
 def _reply(turns: Turns, worker: str, turn: int) -> Reply:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -11,6 +10,7 @@ from celeriac.control import Command, Question, RemoteControl
 from celeriac.sidecar.contract import Call
 from celeriac.sidecar.fleet import Fleet
 from celeriac.sidecar.standing import Standing
+from celeriac.sidecar.worker_answers import read
 
 State = Literal["active", "reserved", "scheduled", "revoked", "unknown"]
 # What a worker calls ready has left its timer or its rate limit and waits for the pool.
@@ -36,8 +36,7 @@ class _Info(msgspec.Struct, gc=False):
     name: str
 
 
-_decode_found = msgspec.json.Decoder(dict[str, tuple[str, _Info]]).decode
-_decode_ids = msgspec.json.Decoder(list[str]).decode
+_Found = dict[str, tuple[str, _Info]]
 
 
 class Tasks:
@@ -59,7 +58,7 @@ class Tasks:
         replies = control.ask([Question(query, workers)], self._answer_seconds)
         silent = sorted(set(workers) - replies.workers())
         for (worker, _), raw in replies.answers.items():
-            if found := _read(_decode_found, raw, {}).get(task_id):
+            if found := (read(raw, _Found) or {}).get(task_id):
                 state, info = found
                 return TaskAnswer(task_id, STATES.get(state, "unknown"), worker, info.name, silent)
         return self._revoked(control, task_id, sorted(replies.workers())) or TaskAnswer(
@@ -74,12 +73,6 @@ class Tasks:
             return TaskAnswer(task_id, "revoked")
         replies = control.ask([Question(Command("revoked"), workers)], self._answer_seconds)
         for (worker, _), raw in replies.answers.items():
-            if task_id in _read(_decode_ids, raw, []):
+            if task_id in (read(raw, list[str]) or ()):
                 return TaskAnswer(task_id, "revoked", worker)
         return None
-
-
-def _read(decode: Any, raw: msgspec.Raw, otherwise: Any) -> Any:
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return decode(raw)
-    return otherwise

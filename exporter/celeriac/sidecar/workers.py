@@ -21,7 +21,8 @@ from celeriac.sidecar.contract import (
 from celeriac.sidecar.fleet import Fleet
 from celeriac.sidecar.operations import Done, Operations
 from celeriac.sidecar.problems import ProblemError
-from celeriac.sidecar.revoking import Reply, is_ok, read_answer
+from celeriac.sidecar.revoking import Reply
+from celeriac.sidecar.worker_answers import Answer, is_ok, read
 
 EVERY_WORKER = "*"
 PING = Command("ping")
@@ -210,7 +211,7 @@ def _reply(raw: msgspec.Raw | None) -> Reply:
 
 def _words(raw: msgspec.Raw | None) -> str:
     """Return the worker's own words, unless they look like an exception."""
-    said = None if raw is None else read_answer(raw)
+    said = None if raw is None else read(raw, Answer)
     if said is None:
         return "no answer"
     words = said.ok if said.error is None else said.error
