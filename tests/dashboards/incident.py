@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 
@@ -46,7 +46,7 @@ class Demo(Part):
 
     def act(self) -> None:
         """Do to the cluster what the sidecar's panels show, and be refused."""
-        body = {"operation": "revoke", "task_ids": ["none-such"], "parameters": {}}
+        body: dict[str, Any] = {"operation": "revoke", "task_ids": ["none-such"], "parameters": {}}
         for token in (self.env["SIDECAR_TOKEN"], "forged"):
             requests.post(
                 f"{self.env['SIDECAR_URL']}/celery-admin/tasks/batch",

@@ -43,7 +43,7 @@ def _all_series(start: float) -> Iterator[tuple[Series, Value]]:
     for number in range(TASKS):
         yield from _task(f"shop.department{number % 9}.some_task_{number:03}", start, chance)
     for name, constant in SINGLE.items():
-        yield _series(name, lambda _, constant=constant: constant)
+        yield _series(name, _constant(constant))
     for event in ("succeeded", "failed", "retried", "rejected", "revoked"):
         yield _series("job:celery_task_events:rate5m", lambda at: at % 97, event=event)
     for source in ("beat", "events", "queues", "workers"):
@@ -75,7 +75,7 @@ def _worker(worker: str, start: float, chance: random.Random) -> Iterator[tuple[
         "worker:celery_worker_stalled:min": 0.0,
     }
     for name, value in constant.items():
-        yield _series(name, lambda _, value=value: value, worker=worker)
+        yield _series(name, _constant(value), worker=worker)
     beat = "celery_worker_last_heartbeat_timestamp_seconds"
     yield _series(beat, lambda at: at - 1, worker=worker)
     yield _series("celery_worker_start_timestamp_seconds", lambda _: start, worker=worker)
@@ -122,6 +122,10 @@ def _task(task: str, start: float, chance: random.Random) -> Iterator[tuple[Seri
         "task:celery_task_runtime_seconds_sum:rate5m",
     ):
         yield _series(name, lambda at: at % 89 / 10, task=task)
+
+
+def _constant(value: float) -> Value:
+    return lambda _: value
 
 
 def _counter(start: float, a_second: float) -> Value:
