@@ -37,7 +37,7 @@ _LIMITS = """\
 | `celery_worker_events_enabled` | workers that have run nothing since the exporter started | no command tells; it is concluded from `processed` growing with or without `task-started` |
 | `celery_worker_cpu_seconds_total`, `celery_worker_max_resident_memory_bytes` | child processes of a prefork pool; Windows | the worker reports its main process only |
 | `celery_worker_up` within three heartbeats | solo workers | one task blocks their heartbeats, and nothing tells a busy one from a dead one: called down after 300 s, or after `--worker-timeout` |
-| histograms | the first page after their first observation | they are born at 0, so that `increase()` sees everything after |
+| histograms, and counters of what nobody could foresee | the first scrape that has them | they are born at 0, so that `increase()` sees everything after; a page of chosen families (`name[]=…`) that Prometheus did not ask for shows the truth at once |
 """
 
 
