@@ -101,7 +101,8 @@ class Alerts:
         """Return what fires: as Alertmanager says, or else as its webhook said last."""
         if self._alertmanager is not None:
             try:
-                return [_alert(told, self._now()) for told in self._alertmanager.firing()]
+                firing = self._alertmanager.firing()[:MAX_ALERTS]
+                return [_alert(told, self._now()) for told in firing]
             except AlertmanagerError as error:
                 logger.warning("what fires is what was told before: %s", error)
         return [alert for alert in self.latest() if alert.status == "firing"]

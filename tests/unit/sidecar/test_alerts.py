@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 from flask.testing import FlaskClient
 
+from celeriac.clients.alertmanager_api import AlertmanagerError, ToldAlert
 from celeriac.sidecar import Frame, create_app
 from celeriac.sidecar.alerts import MAX_ALERTS, Alert, Alerts
 from celeriac.sidecar.auth import Gate, SharedSecret, TokenRules
@@ -50,9 +52,11 @@ def message(*alerts: dict[str, Any], **changed: Any) -> dict[str, Any]:
 class Scene:
     """An application that has nothing but the alerts."""
 
-    def __init__(self, token: str | None = "the webhook's own") -> None:
+    def __init__(
+        self, token: str | None = "the webhook's own", alertmanager: Any | None = None
+    ) -> None:
         metrics = SidecarMetrics()
-        self.alerts = Alerts(token, metrics)
+        self.alerts = Alerts(token, metrics, alertmanager)
         gate = Gate(SharedSecret(SECRET), TokenRules())
         frame = Frame(gate, metrics, RateLimit("1000/second"), 1 << 20)
         self.client: FlaskClient = create_app(rows(self.alerts), frame).test_client()
@@ -225,3 +229,38 @@ def test_without_a_token_of_its_own_the_webhook_is_closed() -> None:
 
 def test_a_viewer_must_say_who_he_is(scene: Scene) -> None:
     assert scene.client.get(PATH).status_code == 401
+
+
+class Alertmanager:
+    """Says that these fire, or nothing."""
+
+    def __init__(self, *alerts: dict[str, Any], is_away: bool = False) -> None:
+        self._alerts = msgspec.convert(alerts, list[ToldAlert])
+        self._is_away = is_away
+
+    def firing(self) -> list[ToldAlert]:
+        if self._is_away:
+            raise AlertmanagerError("Alertmanager: no answer in time")
+        return self._alerts
+
+
+def test_what_fires_is_what_alertmanager_says() -> None:
+    other = FIRING | {"labels": {"alertname": "Other", "severity": "warning"}}
+    scene = Scene(alertmanager=Alertmanager(other))
+    assert scene.post(message(FIRING)) == 200
+    (alert,) = scene.alerts.firing()
+    assert (alert.name, alert.status, alert.severity) == ("Other", "firing", "warning")
+    assert alert.ends_at is None
+
+
+@pytest.mark.parametrize("alertmanager", [None, Alertmanager(is_away=True)])
+def test_without_alertmanager_it_is_what_its_webhook_said_last(alertmanager: Any) -> None:
+    scene = Scene(alertmanager=alertmanager)
+    gone = RESOLVED | {"fingerprint": "another"}
+    assert scene.post(message(FIRING, gone)) == 200
+    assert [alert.fingerprint for alert in scene.alerts.firing()] == ["a1b2c3"]
+
+
+def test_alertmanager_may_say_much() -> None:
+    scene = Scene(alertmanager=Alertmanager(*[FIRING] * (MAX_ALERTS + 1)))
+    assert len(scene.alerts.firing()) == MAX_ALERTS
