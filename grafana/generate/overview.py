@@ -211,7 +211,7 @@ SINCE_WHEN = Row("Since when", 7, (
                 f"(ALERTS_FOR_STATE{{{ALERT_SCOPE}}} and ignoring (alertstate) {FIRING}))"),
                 "s", width=85),
         ],
-        sort="For", width=8, nothing="no alert fires (or the rules are not loaded)",
+        sort="For", width=8, nothing="no alert fires, or no rules",
     ),
 ))  # fmt: skip
 

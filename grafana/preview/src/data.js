@@ -17,8 +17,9 @@ async function framesOf(target, panel, scene, width) {
     ? await queryInstant(promql, to)
     : withGaps(await queryRange(promql, from, to, step), step);
   if (target.format !== 'table') return seriesFrames(target.refId, rows, target.legendFormat, promql);
-  const valueName = panel.targets.length > 1 ? `Value #${target.refId}` : 'Value';
-  return rows.length ? [tableFrame(target.refId, rows, valueName)] : [];
+  // Of several queries each has a frame, were it empty, and a value of its own name.
+  if (panel.targets.length > 1) return [tableFrame(target.refId, rows, `Value #${target.refId}`)];
+  return rows.length ? [tableFrame(target.refId, rows, 'Value')] : [];
 }
 
 // Grafana's own loader turns a null first step into minus infinity; so must we.

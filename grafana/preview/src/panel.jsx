@@ -35,7 +35,8 @@ function Inside({ error, ...shown }) {
   if (error) console.error(`${panel.title}: ${error}`);
   if (!data) return null;
   const Kind = KINDS[panel.type];
-  if (panel.type !== 'stat' && !data.some((frame) => frame.length)) {
+  const isEmpty = panel.type === 'table' ? !data.length : !data.some((frame) => frame.length);
+  if (panel.type !== 'stat' && isEmpty) {
     return <Nothing height={height} theme={theme}>{panel.fieldConfig.defaults.noValue}</Nothing>;
   }
   return <Guard title={panel.title}><Kind {...shown} /></Guard>;

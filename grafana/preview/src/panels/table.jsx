@@ -6,7 +6,7 @@ export function Table({ panel, data, fieldConfig, width, height, scene }) {
     <TableNG
       data={data[0]} width={width} height={height} noHeader={!showHeader} sortBy={sortBy}
       cellHeight={cellHeight} fieldConfig={fieldConfig} timeRange={scene.range} structureRev={1}
-      enablePagination={false} enableVirtualization={false}
+      noValue={fieldConfig.defaults.noValue} enablePagination={false} enableVirtualization={false}
     />
   );
 }
