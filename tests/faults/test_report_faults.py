@@ -16,7 +16,7 @@ from parts.rude_server import Behaviour, RudeServer, answer, head
 from parts.sidecar import Sidecar
 
 REPORT = "/monitoring/reports/performance"
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 4.0
 PATIENCE_SECONDS = 20.0
 EMPTY = answer(b'{"status":"success","data":{"resultType":"vector","result":[]}}')
 
