@@ -44,9 +44,6 @@ class Scrapes:
     def __init__(self, times: Mapping[Labels, Sequence[Milliseconds]]) -> None:
         self._times = times
 
-    def targets(self) -> Iterable[Labels]:
-        return self._times.keys()
-
     def resolution_ms(self) -> Milliseconds | None:
         """Return the usual time between two samples, None if no target has two."""
         steps = [

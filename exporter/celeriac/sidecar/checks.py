@@ -15,6 +15,7 @@ from celery import Celery
 from celeriac.celery_app import connect
 from celeriac.clients.exporter_page import ExporterPage, ExporterPageError
 from celeriac.clients.prometheus_api import PrometheusApi
+from celeriac.clients.promql import query
 from celeriac.errors import CeleriacError
 from celeriac.sidecar.database import Database
 
@@ -123,7 +124,7 @@ def broker_part(app: Celery) -> Part:
 
 def prometheus_part(api: PrometheusApi) -> Part:
     def ask() -> None:
-        api.post("/query", {"query": "vector(1)"}, time.monotonic() + PROMETHEUS_SECONDS)
+        api.post("/query", {"query": query("alive")}, time.monotonic() + PROMETHEUS_SECONDS)
 
     return part("prometheus", ask)
 

@@ -24,7 +24,7 @@ from celeriac.sidecar.database import Database
 from celeriac.sidecar.entrance import Entrance, EntranceRules
 from celeriac.sidecar.jwks import JwksKeys
 from celeriac.sidecar.limits import RateLimit
-from celeriac.sidecar.live import Live, LiveOptions
+from celeriac.sidecar.live import Live
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.report_store import ReportStore
 from celeriac.sidecar.reports import ReportOptions, Reports
@@ -119,8 +119,8 @@ class Sidecar:
         return keys
 
     def _make_live(self) -> Live:
-        options = LiveOptions(self._settings.poll_interval_seconds)
-        live = Live(self._exporter.fetch, self._alerts, self._metrics, options)
+        interval_seconds = self._settings.poll_interval_seconds
+        live = Live(self._exporter.fetch, self._alerts, self._metrics, interval_seconds)
         self._services.append(live)
         return live
 

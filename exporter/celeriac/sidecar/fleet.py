@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -56,11 +56,9 @@ class Fleet:
     def __init__(
         self,
         app: Celery,
-        heard_elsewhere: Callable[[], Collection[str]] = tuple,
         clock_mono: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
-        self._heard_elsewhere = heard_elsewhere
         self._clock_mono = clock_mono
         self._lock = threading.Lock()
         self._lives: dict[str, _Life] = {}
@@ -79,7 +77,7 @@ class Fleet:
     def names(self, control: RemoteControl) -> list[str]:
         """Return who lives, after a look. Errors: BrokerError."""
         self.look(control)
-        return sorted({*self.lives(), *self._heard_elsewhere()})
+        return sorted(self.lives())
 
     def look(self, control: RemoteControl, *, is_thorough: bool = False) -> dict[str, int]:
         """Ask who is there; return the lives of those who answer. Errors: BrokerError.

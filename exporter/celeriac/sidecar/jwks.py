@@ -36,10 +36,6 @@ class JwksKeys:
     def find(self, header: Mapping[str, Any]) -> jwt.PyJWK | None:
         return self._keys.get((header.get("kid"), str(header.get("alg"))))
 
-    @property
-    def are_known(self) -> bool:
-        return bool(self._keys)
-
     def refresh(self) -> float | None:
         """Take over what the server has now; return after how many seconds to try again."""
         try:

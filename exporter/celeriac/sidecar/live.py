@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
@@ -29,6 +29,8 @@ NAMES = (*numbers.NAMES, *dashboard.NAMES)
 Status = Literal["started", "already_running", "stopped", "not_running"]
 
 FRESH_SECONDS = 1.0
+# Of a source of the exporter's.
+STALE_AFTER_SECONDS = 30.0
 MIN_REST_SECONDS = 0.05
 # Of a poll that somebody else makes. The exporter's client gives up about as soon.
 PATIENCE_SECONDS = 3.0
@@ -50,14 +52,6 @@ class MonitorAnswer(MonitorStatus, frozen=True, kw_only=True):
     status: Status
 
 
-@dataclass(frozen=True, slots=True)
-class LiveOptions:
-    """How often to poll, and how old a source of the exporter's may be."""
-
-    interval_seconds: float = 1.0
-    stale_after_seconds: float = 30.0
-
-
 def system_now() -> Now:
     return Now(time.time(), time.monotonic())
 
@@ -70,14 +64,14 @@ class Live(Background):
         fetch: Callable[[Sequence[str]], Page],
         alerts: Alerts,
         metrics: SidecarMetrics,
-        options: LiveOptions = LiveOptions(),
+        interval_seconds: float = 1.0,
         now: Callable[[], Now] = system_now,
     ) -> None:
         super().__init__("live numbers")
         self._fetch = fetch
         self._alerts = alerts
         self._metrics = metrics
-        self._options = options
+        self._interval_seconds = interval_seconds
         self._now = now
         self._rates = Rates()
         self._picture: Picture = nothing(now())
@@ -105,7 +99,7 @@ class Live(Background):
     def look(self) -> LiveNumbers:
         """Return the numbers, asking the exporter if they are a second old."""
         intervals = 2 if self._wanted.is_set() else 0
-        self._refresh(FRESH_SECONDS + intervals * self._options.interval_seconds)
+        self._refresh(FRESH_SECONDS + intervals * self._interval_seconds)
         return self._numbers()
 
     def look_around(self) -> Dashboard:
@@ -144,7 +138,7 @@ class Live(Background):
         while not self.stopping.is_set():
             began_mono = self._now().mono
             self._poll_and_tell()
-            rest_seconds = self._options.interval_seconds - (self._now().mono - began_mono)
+            rest_seconds = self._interval_seconds - (self._now().mono - began_mono)
             self.stopping.wait(max(MIN_REST_SECONDS, rest_seconds))
             self._wanted.wait()
 
@@ -158,7 +152,7 @@ class Live(Background):
             logger.exception("a poll failed in a way that nobody expected; please report it")
 
     def _numbers(self) -> LiveNumbers:
-        return live_numbers(self._picture, self._now(), self._options.stale_after_seconds)
+        return live_numbers(self._picture, self._now(), STALE_AFTER_SECONDS)
 
     def _refresh(self, max_age_seconds: float) -> None:
         """Ask the exporter unless somebody did so lately; one asks, the others wait for him."""
@@ -219,6 +213,5 @@ class Live(Background):
             return before
 
     def _status(self) -> tuple[bool, dt.datetime | None, float, int, dt.datetime | None]:
-        interval_seconds = self._options.interval_seconds
-        is_running = self._wanted.is_set()
-        return is_running, self._started_at, interval_seconds, self._clients, self._sampled_at
+        is_running, interval = self._wanted.is_set(), self._interval_seconds
+        return is_running, self._started_at, interval, self._clients, self._sampled_at

@@ -122,8 +122,3 @@ def test_stats_that_cannot_be_read_are_a_sign_of_life(
 ) -> None:
     control.workers["one@h"].pid = "x"  # type: ignore[assignment]
     assert set(fleet.look(control)) == {"one@h", "two@h"}
-
-
-def test_others_may_have_heard_of_more(fleet: FakeFleet, control: FakeControl) -> None:
-    fleet._heard_elsewhere = lambda: ["two@h", "stopped@h"]
-    assert fleet.names(control) == ["one@h", "stopped@h", "two@h"]

@@ -12,7 +12,7 @@ from exporter_pages import NOW, page, task
 from celeriac.clients.exporter_page import ExporterPageError, Page
 from celeriac.sidecar.alerts import Alerts
 from celeriac.sidecar.contract import Call
-from celeriac.sidecar.live import Live, LiveOptions
+from celeriac.sidecar.live import Live
 from celeriac.sidecar.metrics import SidecarMetrics
 from celeriac.sidecar.numbers import LiveNumbers, Now
 from celeriac.sidecar.problems import ProblemError
@@ -56,9 +56,8 @@ class Scene:
 
     def __init__(self, interval_seconds: float = 0.01) -> None:
         self.exporter, self.clock, self.metrics = StubExporter(), Clock(), SidecarMetrics()
-        options = LiveOptions(interval_seconds)
         alerts = Alerts(None, self.metrics)
-        self.live = Live(self.exporter.fetch, alerts, self.metrics, options, self.clock)
+        self.live = Live(self.exporter.fetch, alerts, self.metrics, interval_seconds, self.clock)
 
     def handle(self, handler: Callable[[Call], object]) -> object:
         return handler(None)  # type: ignore[arg-type]  # no handler here reads its request
