@@ -22,7 +22,7 @@ JOBS ?= 2
 PATIENTLY = --reruns 1 --only-rerun PartFailedError --only-rerun TimeoutError
 IMAGE ?= celeriac:$(VERSION)
 
-.PHONY: help install setup check test unit drills bench bench-full demo format docs lock image clean
+.PHONY: help install setup check test unit drills bench bench-full demo format docs dashboards pictures lock image clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1:\2/p' Makefile | \
@@ -66,7 +66,7 @@ test: setup ## Run every check and every test; what continuous integration runs
 unit: install ## Run the fast tests only: no network, no other process
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
-drills: setup ## Run the fault tests in their long form (ten minutes)
+drills: setup ## Run the fault tests in their long form (hours)
 	CELERIAC_FULL=1 $(BIN)/pytest tests/faults $(PYTEST_ARGS)
 
 bench: setup ## Measure Celeriac beside the other exporters, short form (minutes); options in BENCH_ARGS
@@ -87,6 +87,14 @@ docs: install ## Write docs/metrics.md, the metric reference
 	@mkdir -p docs
 	$(BIN)/celeriac metrics > $(VENV)/metrics.md
 	@mv $(VENV)/metrics.md docs/metrics.md
+
+dashboards: install ## Write grafana/dashboards and alerting/rules/thresholds.yml from what they are made of
+	$(BIN)/python alerting/thresholds.py
+	$(BIN)/python -m grafana.generate
+
+pictures: install ## Draw the dashboards, with Grafana's own components, into docs/pictures
+	@scripts/setup.sh --for pictures
+	PYTHONPATH=tests $(BIN)/python -m grafana.tour docs/pictures
 
 lock: $(BIN)/pip ## Make requirements.lock anew, with the latest versions that pyproject.toml allows
 	@$(PIP) install --quiet uv

@@ -5,11 +5,12 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-Usage: scripts/setup.sh [--for demo|test|python]
+Usage: scripts/setup.sh [--for demo|test|pictures|python]
 
-  --for test   everything the test suite runs (default); a missing part fails when CI=true
-  --for demo   only Prometheus, which the demo can do without
-  --for python a python3 that can make virtual environments
+  --for test      everything the test suite runs (default); a missing part fails when CI=true
+  --for demo      only Prometheus and Alertmanager, which the demo can do without
+  --for pictures  what draws the dashboards: Prometheus, node, npm, Chromium
+  --for python    a python3 that can make virtual environments
 
 Packages are installed with apt-get by root or through passwordless sudo. Elsewhere the
 script names what is missing and goes on.
@@ -21,9 +22,13 @@ say() { printf 'setup: %s\n' "$*"; }
 # Debian package, then the programs it brings: one that is there counts wherever it came from.
 parts_for() {
     echo 'prometheus prometheus promtool'
+    if [[ $1 == pictures ]]; then
+        printf '%s\n' 'nodejs node' 'npm npm' 'chromium chromium|chromium-browser|google-chrome'
+        return
+    fi
+    echo 'prometheus-alertmanager prometheus-alertmanager|alertmanager amtool'
     [[ $1 == demo ]] && return
     cat <<'PARTS'
-prometheus-alertmanager prometheus-alertmanager|alertmanager
 rabbitmq-server rabbitmq-server epmd
 redis-server redis-server
 redis-sentinel redis-sentinel
@@ -131,7 +136,7 @@ main() {
         -h | --help) usage; return ;;
         *) usage >&2; return 2 ;;
     esac
-    [[ $purpose == demo || $purpose == test || $purpose == python ]] || { usage >&2; return 2; }
+    [[ $purpose =~ ^(demo|test|pictures|python)$ ]] || { usage >&2; return 2; }
 
     # The server's programs live outside PATH on Debian for anyone but root.
     PATH=$PATH:/usr/lib/rabbitmq/bin:/usr/sbin:/sbin
@@ -147,7 +152,7 @@ main() {
     fi
     say "missing: ${missing[*]}"
     say "to install them: sudo apt-get install --no-install-recommends ${missing[*]}"
-    if [[ $purpose == python ]]; then
+    if [[ $purpose == python || $purpose == pictures ]]; then
         return 1
     elif [[ $purpose == demo ]]; then
         say 'the demo runs without them, and shows less'
