@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from celeriac.clients.celery_history import FAMILIES as ASKED
 from celeriac.clients.celery_history import EXCEPTIONS, GAUGES, Scope
+from celeriac.clients.celery_history import FAMILIES as ASKED
 from celeriac.clients.counters import HEARTBEAT
 from celeriac.clients.scrapes import REPLICA_LABELS, SERIES_LABELS
 from celeriac.exposition.families import FAMILIES
