@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
 
-from bundle.rule_files import ALERTING, recordings
+from bundle.generator import generator
+from bundle.rule_files import recordings
 
-
-def load_generator() -> ModuleType:
-    """Return ``alerting/thresholds.py``, which is a script in no package."""
-    spec = importlib.util.spec_from_file_location("thresholds", ALERTING / "thresholds.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-generator = load_generator()
 THRESHOLDS: dict[str, dict[str, Any]] = yaml.safe_load(generator.SOURCE.read_text())
 BACKLOG = {"means": "Messages", "of": "queue:celery_queue_length:max", "warning": 50}
 

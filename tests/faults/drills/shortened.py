@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from bundle.generator import generator
 from bundle.rule_files import RULE_FILES
-from bundle.test_thresholds import generator
 
 if TYPE_CHECKING:
     from pathlib import Path
