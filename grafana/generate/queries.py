@@ -128,6 +128,19 @@ def sum_of_range(name: str, by: str, *matchers: str) -> str:
     return total(f"sum_over_time({select(name, *matchers)}[$__range] @ end())", by)
 
 
+def growth_of_range(name: str, by: str) -> str:
+    """Return about what a counter has gained over the whole range, for ``top_of_range``.
+
+    Two readings instead of all of them: over a day of many series that is what it costs. Of a
+    counter that was reset, only what came after counts.
+    """
+    then, now = (
+        total(f"max without ({REPLICAS}) ({select(name)} @ end(){offset})", by)
+        for offset in (" offset $__range", "")
+    )
+    return f"({now} - {then} >= 0 or {now})"
+
+
 def either(*expressions: str) -> str:
     """Return the first of the expressions that has a series with these labels."""
     return " or ".join(f"({expression})" for expression in expressions)

@@ -108,6 +108,8 @@ def _task(task: str, start: float, chance: random.Random) -> Iterator[tuple[Seri
     failing = _counter(start, chance.uniform(0, 0.05))
     yield _series("celery_task_failed_total", failing, **key)
     yield _series("celery_task_succeeded_total", _counter(start, chance.uniform(0, 20)), **key)
+    working = _counter(start, chance.uniform(0, 20))
+    yield _series("celery_task_runtime_seconds_sum", working, **key)
     for exception in ("TimeoutError", "ValueError"):
         yield _series("celery_task_exceptions_total", failing, **key, exception=exception)
     for event in ("started", "succeeded", "failed", "retried"):
