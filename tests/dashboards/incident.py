@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import requests
 
-from parts.exporter import parse_page
 from parts.presence import require
 from parts.processes import Child, Part, wait_for
 from parts.prometheus import Prometheus
@@ -23,6 +23,7 @@ START_SECONDS = 60.0
 TIMEOUT_SECONDS = 15.0
 NAMESPACE = "shop"
 FAILURES = 5
+REST_SECONDS = 0.5
 WAITING = re.compile(r"^ +for: .*\n", re.MULTILINE)
 
 
@@ -55,21 +56,24 @@ class Demo(Part):
                 timeout=TIMEOUT_SECONDS,
             )
 
-    def lose_a_worker(self) -> None:
-        """Have a worker fail all that it is given, and vanish without a goodbye."""
+    def lose_a_worker(self, prometheus: Prometheus) -> None:
+        """Have a worker fail all that it is given while *prometheus* looks, and vanish."""
         url = self.env["BROKER_URL"]
         with Worker(url, "lost", queues=("lost",)) as worker:
             worker.ready()
+            failed = (
+                f'celery_worker_tasks_finished_total{{worker="{worker.node}",outcome="failed"}}'
+            )
             publisher = make_app(url)
-            for _ in range(FAILURES):
-                publisher.send_task("workload.fail", ("ValueError",), queue="lost")
-            wait_for(lambda: self._failed_on(worker.node) >= FAILURES, START_SECONDS, "failures")
-            worker.child.kill()
 
-    def _failed_on(self, node: str) -> float:
-        text = requests.get(f"{self.env['EXPORTER_URL']}/metrics", timeout=TIMEOUT_SECONDS).text
-        series = ("celery_worker_tasks_finished_total", {"worker": node, "outcome": "failed"})
-        return parse_page(text).get((series[0], frozenset(series[1].items())), 0.0)
+            def has_grown() -> bool:
+                # One at a time: what fails before the first scrape is no increase.
+                publisher.send_task("workload.fail", ("ValueError",), queue="lost")
+                time.sleep(REST_SECONDS)
+                return bool(prometheus.query(f"increase({failed}[1m]) > {FAILURES}"))
+
+            wait_for(has_grown, START_SECONDS, "failures")
+            worker.child.kill()
 
 
 def watching(demo: Demo, rules: Path) -> Prometheus:

@@ -32,7 +32,7 @@ def prometheus() -> Iterator[Prometheus]:
     with Demo() as demo, watching(demo, RULES) as server:
         demo.act()
         server.scraped()
-        demo.lose_a_worker()
+        demo.lose_a_worker(server)
         demo.act()
         yield server
 
