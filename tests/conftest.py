@@ -24,6 +24,8 @@ def valkey() -> Iterator[Valkey]:
 def shared_rabbitmq() -> Iterator[RabbitMQ]:
     """One RabbitMQ node with its management API for the whole run; not to be broken."""
     with RabbitMQ(plugins=("rabbitmq_management",)) as node:
+        # It takes connections before it takes commands.
+        node.control("await_startup")
         yield node
 
 
