@@ -119,6 +119,7 @@ def read(reading: Reading, window: Span, scope: Scope) -> Readings:
     levels = {label: _begin(reading, gauges, job, window) for label, gauges in GAUGES.items()}
     busy = FINISHED & history.moved()
     scoped = scope.labels("job", "task", "queue")
+    # Prometheus adds them up while resets are looked for.
     minutes = [BestMinute(reading, busy, scoped, span) for span in windows]
     gains, scrapes = history.read()
     counted = [
