@@ -138,13 +138,16 @@ def _after(points: Points, patience: float) -> tuple[Points, Points]:
 def _ask(url: str, promql: str, start: float, end: float) -> list[tuple[dict[str, str], Points]]:
     asked = {"query": promql, "start": start, "end": end, "step": RULE_STEP_SECONDS}
     answer = requests.post(f"{url}/api/v1/query_range", data=asked, timeout=TIMEOUT_SECONDS).json()
-    return [
-        (
-            {k: v for k, v in row["metric"].items() if k != "__name__"},
-            [(float(at), float(text)) for at, text in row["values"]],
-        )
-        for row in answer["data"]["result"]
-    ]
+    return _nameless(answer["data"]["result"])
+
+
+def _nameless(rows: Iterable[Mapping[str, Any]]) -> list[tuple[dict[str, str], Points]]:
+    """Return series without their names: those that differ in nothing else are one in a rule."""
+    found: defaultdict[Labels, Points] = defaultdict(list)
+    for row in rows:
+        labels = {label: text for label, text in row["metric"].items() if label != "__name__"}
+        found[_labels(labels)] += [(float(at), float(text)) for at, text in row["values"]]
+    return [(dict(labels), sorted(points)) for labels, points in found.items()]
 
 
 def _merged(found: Iterable[Mapping[Series, Points]]) -> dict[Series, Points]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grafana.tour.backfill import _after, _levels, _seconds
+from grafana.tour.backfill import _after, _levels, _nameless, _seconds
 
 
 def test_a_rule_waits_for_those_that_it_reads() -> None:
@@ -39,3 +39,11 @@ def test_a_gap_begins_the_wait_anew() -> None:
 
 def test_durations_may_have_parts() -> None:
     assert _seconds("1h30m") == 5400
+
+
+def test_series_that_differ_in_their_names_alone_are_one() -> None:
+    rows = [
+        {"metric": {"__name__": "a", "queue": "q"}, "values": [[30, "3"]]},
+        {"metric": {"__name__": "b", "queue": "q"}, "values": [[15, "1"]]},
+    ]
+    assert _nameless(rows) == [({"queue": "q"}, [(15.0, 1.0), (30.0, 3.0)])]
