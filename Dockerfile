@@ -7,6 +7,7 @@ RUN pip install -c requirements.lock hatchling \
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
 COPY alerting alerting
+COPY grafana grafana
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && pip --python /opt/celeriac/bin/python install --only-binary :all: -c requirements.lock "$(echo /dist/*.whl)[sidecar,postgresql]"
 

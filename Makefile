@@ -94,7 +94,8 @@ dashboards: install ## Write grafana/dashboards and alerting/rules/thresholds.ym
 
 pictures: install ## Draw the dashboards, with Grafana's own components, into docs/pictures
 	@scripts/setup.sh --for pictures
-	PYTHONPATH=tests $(BIN)/python -m grafana.tour docs/pictures
+	cd grafana/preview && npm ci && npm run build
+	$(BIN)/python -m grafana.tour docs/pictures
 
 lock: $(BIN)/pip ## Make requirements.lock anew, with the latest versions that pyproject.toml allows
 	@$(PIP) install --quiet uv
@@ -118,5 +119,5 @@ image: ## Build the container image with docker, podman or buildah; its name in 
 	echo 'image: no docker, podman or buildah that runs here' >&2; exit 1
 
 clean: ## Remove what make and the tools made
-	rm -rf $(VENV) .demo .bench dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench dist build grafana/preview/node_modules grafana/preview/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
