@@ -6,6 +6,8 @@ starts that were missed have to be as many.
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,6 +24,9 @@ pytestmark = pytest.mark.slow
 
 TASKS = 20_000 if IS_FULL else 4_000
 FAULTS = 20 if IS_FULL else 4
+STARTS = 10 if IS_FULL else 3
+ENOUGH_HEARTBEATS = 6
+PUBLISH_EVERY_SECONDS = 0.02
 RUN_SECONDS = 240.0
 # Two heartbeats, and the one that is on its way.
 SETTLE_SECONDS = 15.0
@@ -131,6 +136,26 @@ def watching(valkey: Valkey, exporter: Exporter) -> Iterator[Watched]:
         yield Watched(fleet, exporter, subscriber)
 
 
+@contextmanager
+def _busy(fleet: Fleet) -> Iterator[None]:
+    """Keep all workers busy meanwhile."""
+    is_over = threading.Event()
+
+    def publish() -> None:
+        for queue in itertools.cycle(QUEUES):
+            fleet.app.send_task("workload.succeed", queue=queue)
+            if is_over.wait(PUBLISH_EVERY_SECONDS):
+                return
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
 @pytest.fixture
 def watched(valkey: Valkey) -> Iterator[Watched]:
     with Exporter(valkey.url) as exporter, watching(valkey, exporter) as made:
@@ -141,6 +166,20 @@ def test_nothing_is_missed_on_a_healthy_cluster(watched: Watched) -> None:
     watched.run_with(lambda: None)
     watched.settle()
     assert watched.missed == 0
+
+
+def test_an_exporter_that_starts_beside_busy_workers_misses_nothing(valkey: Valkey) -> None:
+    with Fleet(valkey.url) as fleet:
+        for _ in range(STARTS):
+            with _busy(fleet), Exporter(valkey.url) as exporter:
+                beats = ENOUGH_HEARTBEATS * len(fleet.nodes)
+                exporter.child.wait_until(
+                    lambda: exporter.sum(RECEIVED, type="worker-heartbeat") >= beats,  # noqa: B023
+                    RUN_SECONDS,
+                    "heartbeats",
+                )
+                assert exporter.sum(RECEIVED, type="task-started") > 0
+                assert exporter.sum(MISSED) == 0
 
 
 def test_what_a_killed_subscription_lost_is_counted(watched: Watched) -> None:

@@ -26,8 +26,8 @@ class StartsMeter:
     """One incarnation of a worker. Stamps are its own clock, in seconds since the epoch."""
 
     __slots__ = (
-        "_base", "_baseline_at", "_counted", "_deficit", "_early", "_horizon", "_is_born_here",
-        "_processed", "_racing", "_seen", "_skips", "has_races", "later", "switch",
+        "_ahead", "_base", "_baseline_at", "_beat_at", "_counted", "_deficit", "_early", "_horizon",
+        "_is_born_here", "_processed", "_racing", "_seen", "_skips", "has_races", "later", "switch",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -37,7 +37,9 @@ class StartsMeter:
         self.later = 0
         # Starts stamped between the first heartbeat and the last, right before the first, earlier.
         self._seen = self._racing = self._early = 0
-        self._horizon = self._baseline_at = NEVER
+        # Starts stamped so shortly after the last heartbeat that it may have counted them.
+        self._ahead = 0
+        self._beat_at = self._horizon = self._baseline_at = NEVER
         self._processed: int | None = None
         self._base = 0
         self._is_born_here = False
@@ -47,6 +49,8 @@ class StartsMeter:
         """Take a ``task-started``. This runs for each of them."""
         if at > self._horizon:
             self.later += 1
+        elif at > self._beat_at:
+            self._ahead += 1
         elif at > self._baseline_at:
             self._seen += 1
         elif at > self._baseline_at - BASELINE_RACE_SECONDS:
@@ -68,23 +72,24 @@ class StartsMeter:
         if self.switch.is_on and not was_on and not has_always_been_on:
             self._skips = HEARTBEATS_WITHOUT_VERDICT
         newly_missed = self._settle()
-        self._seen, self.later = self._seen + self.later, 0
+        self._seen += self._ahead + self.later
+        self._ahead = self.later = 0
         self._processed = processed
+        self._beat_at = at
         self._horizon = at + (RACE_SECONDS if self.has_races else 0.0)
         return newly_missed
 
     @property
     def _starts(self) -> int:
-        return self._early + self._racing + self._seen + self.later
+        return self._early + self._racing + self._seen + self._ahead + self.later
 
     def _begin(self, processed: int, at: float) -> None:
         self._processed = processed
-        if self._is_born_here:
-            self._horizon = at
-        else:
+        self._beat_at = self._horizon = at
+        if not self._is_born_here:
             self._base = processed
             self._early, self.later = self.later, 0
-            self._baseline_at = self._horizon = at
+            self._baseline_at = at
 
     def be_born_here(self) -> None:
         """Say that it was born while there was somebody to listen: all its starts can be known."""
@@ -103,11 +108,12 @@ class StartsMeter:
     def _settle(self, *, is_over: bool = False) -> int:
         """Compare the last heartbeat with what has been seen of it; twice, to be sure."""
         racing = self._racing if self.has_races else 0
-        deficit = self.processed - self._base - self._seen - racing
+        deficit = self.processed - self._base - self._seen - self._ahead - racing
         if self._skips or not self.switch.is_on:
-            # Not sent is not missed: forget what is open, keep what has been counted.
+            # Not sent is not missed: forget what is open, keep what has been counted. Starts that
+            # are ahead of the heartbeat do not make up for it: the next one counts them.
             self._skips = max(0, self._skips - 1)
-            self._base += deficit - self._counted
+            self._base += max(0, deficit + self._ahead - self._counted)
             deficit = self._counted
         settled = min(deficit, self._deficit)
         self._deficit = deficit

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from cluster import EPOCH, Cluster, report, stats, total
 
+from celeriac.model.starts import RACE_SECONDS
+
 BEAT_SECONDS = 2.0
 
 
@@ -68,6 +70,21 @@ def test_what_did_not_arrive_is_missed(cluster: Cluster) -> None:
     worker.lose(5)
     worker.beat(3)
     assert missed(cluster) == 5
+
+
+def test_a_start_right_after_a_heartbeat_is_not_taken_for_one_of_before(cluster: Cluster) -> None:
+    """As long as the kind of its pool is not known, the heartbeat may have counted it."""
+    worker = FakeWorker(cluster, processed=50)
+    worker.beat()
+    for _ in range(6):
+        right_after = cluster.now.wall + RACE_SECONDS / 2
+        worker.lose(3)
+        worker.tell(2, at=right_after)
+        worker.tell(1)
+        worker.beat()
+    cluster.answer(report(stats=stats()))
+    worker.beat(3)
+    assert missed(cluster) == 0
 
 
 def test_it_is_known_two_heartbeats_later_under_load(cluster: Cluster) -> None:
