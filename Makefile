@@ -50,7 +50,7 @@ $(INSTALLED): pyproject.toml requirements.lock | $(BIN)/pip
 setup: install ## Install, then add the real parts that the tests run: brokers, Prometheus, Alertmanager
 	@scripts/setup.sh --for test
 
-check: install ## Check format, lint, types, layers, shell scripts and the metric reference
+check: install ## Check format, lint, types, layers, shell scripts and what is generated
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -58,6 +58,7 @@ check: install ## Check format, lint, types, layers, shell scripts and the metri
 	@command -v shellcheck >/dev/null || [ "$$CI" = true ] || { echo 'shellcheck: not here, skipped'; exit 0; }; \
 	echo shellcheck $(SHELL_SCRIPTS); shellcheck $(SHELL_SCRIPTS)
 	$(BIN)/celeriac metrics --check docs/metrics.md
+	$(BIN)/python alerting/thresholds.py --check
 
 test: setup ## Run every check and every test; what continuous integration runs
 	@$(MAKE) check
