@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 POLL_SECONDS = 0.02
+STOP_SECONDS = 10.0
+PROC = Path("/proc")
 LOG_TAIL_CHARACTERS = 4000
 TESTS = Path(__file__).resolve().parents[1]
 PYTHON_PATH = os.pathsep.join([str(TESTS.parent / "exporter"), str(TESTS)])
@@ -162,8 +164,18 @@ class Child:
             self._reap()
 
     def pause(self) -> None:
-        """Stop the whole group by SIGSTOP."""
+        """Stop the whole group by SIGSTOP, and return when the command stands still."""
         self.signal_group(signal.SIGSTOP)
+        if PROC.exists():
+            wait_for(self._stands_still, STOP_SECONDS, f"{self.name} to stand still")
+
+    def _stands_still(self) -> bool:
+        """Return whether every thread of the command is stopped, or gone (proc(5): field 3)."""
+        states = []
+        for stat in (PROC / str(self.pid) / "task").glob("*/stat"):
+            with contextlib.suppress(OSError):
+                states.append(stat.read_text().rpartition(")")[2].split()[0])
+        return not self.is_running or all(state in "TZX" for state in states)
 
     def resume(self) -> None:
         """Let the whole group go on by SIGCONT."""
