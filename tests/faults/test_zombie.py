@@ -6,13 +6,11 @@ Both are made at once, because to be sure of one takes half a minute.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -117,23 +115,11 @@ def _hung_up(ends: ExitStack, url: str) -> Scene:
     zombie = ends.enter_context(Worker(url, "zombie", app=APP))
 
     def hurt() -> Callable[[], None]:
-        pool = _children(zombie.child.pid)
-        assert pool
-        _signal(pool, signal.SIGSTOP)
-        return lambda: _signal(pool, signal.SIGCONT)
+        zombie.signal_pool(signal.SIGSTOP)
+        return lambda: zombie.signal_pool(signal.SIGCONT)
 
     busy = ends.enter_context(Worker(url, "busy", app=APP, queues=("mail",)))
     return Scene(url, ends.enter_context(Exporter(url)), zombie, busy, hurt)
-
-
-def _children(pid: int) -> list[int]:
-    """Return the processes that a worker has made for its pool."""
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _signal(pids: list[int], number: int) -> None:
-    for pid in pids:
-        os.kill(pid, number)
 
 
 @pytest.mark.parametrize("broker", ["valkey", "rabbitmq"])

@@ -190,6 +190,18 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signum)
 
+    def local_ports(self) -> set[int]:
+        """Return the TCP ports of its own ends of its connections (proc(5): /proc/pid/net/tcp)."""
+        process = PROC / str(self.pid)
+        sockets = set()
+        for descriptor in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                sockets.add(str(descriptor.readlink()))
+        rows = [row.split() for row in (process / "net" / "tcp").read_text().splitlines()[1:]]
+        return {
+            int(row[1].rpartition(":")[2], 16) for row in rows if f"socket:[{row[9]}]" in sockets
+        }
+
     def log_text(self) -> str:
         """Return everything the command has written so far."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""

@@ -29,7 +29,7 @@ class Prometheus(Part):
 
     def __init__(
         self,
-        targets: Sequence[str],
+        targets: Sequence[str] = (),
         *,
         rules: Sequence[Path] = (),
         alertmanagers: Sequence[str] = (),
@@ -64,6 +64,10 @@ class Prometheus(Part):
         Prometheus learns even of static targets only with the first tick of its discovery.
         """
         self.child.wait_until(self._has_scraped, timeout_seconds, "the first scrape")
+
+    def reload(self) -> None:
+        """Make it read its configuration and its rules again."""
+        requests.post(f"{self.url}/-/reload", timeout=TIMEOUT_SECONDS).raise_for_status()
 
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
         """Return labels and value of every series of an instant vector or scalar, as of now."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parts.processes import Child, Part
@@ -49,3 +51,9 @@ class Worker(Part):
         """Return when the worker consumes its queues."""
         said = f"{self.node} ready."
         self.child.wait_until(lambda: said in self.child.log_text(), timeout_seconds, said)
+
+    def signal_pool(self, signum: int) -> None:
+        """Send a signal to the processes that run the tasks, and not to the worker itself."""
+        pid = self.child.pid
+        for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            os.kill(int(one), signum)

@@ -4,78 +4,32 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from command_line import CANARY, Runner, assert_refused, variable
 
 import celeriac.exporter
 from celeriac import __version__, cli
 from celeriac.settings import ExporterSettings
 from certificates import signed
 
-CANARY = "canary5ecret"
 URL = f"redis://:{CANARY}@localhost:6379/0"
+Run = Runner[ExporterSettings]
 EXPORTER = cli.cli.commands["exporter"]
 
 
-@dataclass
-class Outcome:
-    """What a run of the command line did."""
-
-    code: int | str | None
-    out: str
-    err: str
-    settings: list[ExporterSettings] = field(default_factory=list)
-
-    @property
-    def chosen(self) -> ExporterSettings:
-        (only,) = self.settings
-        return only
-
-
-class Runner:
-    """Runs the command line in this process; the exporter itself is not started."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self._started: list[ExporterSettings] = []
-        monkeypatch.setattr(celeriac.exporter, "run", self._started.append)
-
-    def __call__(self, *arguments: str) -> Outcome:
-        self._started.clear()
-        try:
-            cli.main(arguments)
-            code: int | str | None = 0
-        except SystemExit as leave:
-            code = leave.code
-        said = self._capsys.readouterr()
-        return Outcome(code, said.out, said.err, list(self._started))
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Runner]:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     for parameter in EXPORTER.params:
         monkeypatch.delenv(variable(parameter), raising=False)
-    return Runner(monkeypatch, capsys)
-
-
-def variable(parameter: click.Parameter) -> str:
-    return "CELERIAC_" + re.sub(r"[-.]", "_", max(parameter.opts, key=len)[2:]).upper()
-
-
-def assert_refused(outcome: Outcome, option: str) -> None:
-    """Exit code 2, one line on stderr, with the option, without the value."""
-    assert (outcome.code, outcome.out) == (2, "")
-    (line,) = outcome.err.splitlines()
-    assert re.match(rf"celeriac: (.*\W)?{re.escape(option)}\b", line), line
-    assert CANARY not in line
-    assert outcome.settings == []
+    started: list[ExporterSettings] = []
+    monkeypatch.setattr(celeriac.exporter, "run", started.append)
+    return Runner(capsys, started)
 
 
 # -- what is refused ------------------------------------------------------------------------
@@ -153,7 +107,7 @@ refused = pytest.mark.parametrize(("option", "value"), REFUSED.values(), ids=REF
 
 
 @refused
-def test_a_bad_option_is_refused_in_one_line(run: Runner, option: str, value: str) -> None:
+def test_a_bad_option_is_refused_in_one_line(run: Run, option: str, value: str) -> None:
     assert_refused(run("exporter", option, value), option)
 
 
@@ -163,7 +117,7 @@ REFUSED_VARIABLES = {case: row for case, row in REFUSED.items() if row[1]}
 
 @pytest.mark.parametrize(("option", "value"), REFUSED_VARIABLES.values(), ids=REFUSED_VARIABLES)
 def test_a_bad_variable_is_refused_in_one_line(
-    run: Runner, monkeypatch: pytest.MonkeyPatch, option: str, value: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, option: str, value: str
 ) -> None:
     monkeypatch.setenv("CELERIAC_" + option[2:].replace("-", "_").upper(), value)
     assert_refused(run("exporter"), option)
@@ -171,25 +125,23 @@ def test_a_bad_variable_is_refused_in_one_line(
 
 @pytest.mark.parametrize("flag", ["--enable-events", "--worker-task-processed"])
 def test_a_variable_that_is_no_yes_or_no_is_refused(
-    run: Runner, monkeypatch: pytest.MonkeyPatch, flag: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, flag: str
 ) -> None:
     monkeypatch.setenv("CELERIAC_" + flag[2:].replace("-", "_").upper(), CANARY)
     assert_refused(run("exporter"), flag)
 
 
 @pytest.mark.parametrize("option", ["--port", "--broker-url", "--buckets"])
-def test_an_option_without_its_value_is_refused(run: Runner, option: str) -> None:
+def test_an_option_without_its_value_is_refused(run: Run, option: str) -> None:
     assert_refused(run("exporter", option), option)
 
 
-def test_an_option_nobody_knows_is_refused(run: Runner) -> None:
+def test_an_option_nobody_knows_is_refused(run: Run) -> None:
     assert_refused(run("exporter", f"--broker-password={CANARY}"), "--broker-password")
 
 
 @pytest.mark.parametrize("arguments", [("exporter", URL), (URL,), ("exporter", "-Q", "a", URL)])
-def test_a_url_in_the_wrong_place_is_refused_unshown(
-    run: Runner, arguments: tuple[str, ...]
-) -> None:
+def test_a_url_in_the_wrong_place_is_refused_unshown(run: Run, arguments: tuple[str, ...]) -> None:
     outcome = run(*arguments)
     assert outcome.code == 2
     assert len(outcome.err.splitlines()) == 1
@@ -199,25 +151,21 @@ def test_a_url_in_the_wrong_place_is_refused_unshown(
 @pytest.mark.parametrize(
     ("content", "mode"), [(b"", 0o600), (URL.encode(), 0o602), (b"\xff", 0o600)]
 )
-def test_130_a_bad_url_file_is_refused(
-    run: Runner, tmp_path: Path, content: bytes, mode: int
-) -> None:
+def test_130_a_bad_url_file_is_refused(run: Run, tmp_path: Path, content: bytes, mode: int) -> None:
     path = tmp_path / "url"
     path.write_bytes(content)
     path.chmod(mode)
     assert_refused(run("exporter", "--broker-url-file", str(path)), "--broker-url-file")
 
 
-def test_130_a_url_file_with_a_bad_url_is_refused(run: Runner, tmp_path: Path) -> None:
+def test_130_a_url_file_with_a_bad_url_is_refused(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "url"
     path.write_text(CANARY)
     path.chmod(0o600)
     assert_refused(run("exporter", "--broker-url-file", str(path)), "--broker-url")
 
 
-def test_130_a_url_file_that_everybody_can_read_is_warned_about(
-    run: Runner, tmp_path: Path
-) -> None:
+def test_130_a_url_file_that_everybody_can_read_is_warned_about(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "url"
     path.write_text(URL)
     path.chmod(0o644)
@@ -226,7 +174,7 @@ def test_130_a_url_file_that_everybody_can_read_is_warned_about(
     assert CANARY not in outcome.err
 
 
-def test_143_a_key_of_another_certificate_is_refused(run: Runner, tmp_path: Path) -> None:
+def test_143_a_key_of_another_certificate_is_refused(run: Run, tmp_path: Path) -> None:
     signed("one").write(tmp_path, "one")
     signed("two").write(tmp_path, "two")
     options = [f"certfile={tmp_path}/one.crt", f"keyfile={tmp_path}/two.key"]
@@ -234,7 +182,7 @@ def test_143_a_key_of_another_certificate_is_refused(run: Runner, tmp_path: Path
     assert_refused(outcome, "--broker-ssl-option")
 
 
-def test_an_unknown_command_is_refused(run: Runner) -> None:
+def test_an_unknown_command_is_refused(run: Run) -> None:
     assert run("exprter").code == 2
 
 
@@ -302,7 +250,7 @@ def key(option: click.Option) -> str:
 
 @every_option
 def test_an_option_can_be_given_in_the_environment(
-    run: Runner,
+    run: Run,
     monkeypatch: pytest.MonkeyPatch,
     values: dict[str, tuple[str, Any]],
     option: click.Option,
@@ -329,7 +277,7 @@ WITH_ONE_VALUE = [option for option in OPTIONS if not (option.is_flag or option.
 
 @pytest.mark.parametrize("option", WITH_ONE_VALUE, ids=[str(p.name) for p in WITH_ONE_VALUE])
 def test_an_option_goes_before_its_variable(
-    run: Runner,
+    run: Run,
     monkeypatch: pytest.MonkeyPatch,
     values: dict[str, tuple[str, Any]],
     option: click.Option,
@@ -341,20 +289,20 @@ def test_an_option_goes_before_its_variable(
 
 
 @every_option
-def test_an_option_is_in_the_help(run: Runner, option: click.Option) -> None:
+def test_an_option_is_in_the_help(run: Run, option: click.Option) -> None:
     outcome = run("exporter", "--help")
     assert (outcome.code, outcome.err) == (0, "")
     assert all(name in outcome.out for name in option.opts)
 
 
 def test_the_broker_is_not_asked_for_by_celerys_own_variable(
-    run: Runner, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", "amqp://elsewhere")
     assert run("exporter").chosen.broker.url == "redis://localhost:6379/0"
 
 
-def test_several_transport_options_are_added_up(run: Runner) -> None:
+def test_several_transport_options_are_added_up(run: Run) -> None:
     outcome = run(
         "exporter", "--broker-transport-option", "a=1", "--broker-transport-option", "b=x"
     )
@@ -376,7 +324,7 @@ def test_several_transport_options_are_added_up(run: Runner) -> None:
 )
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_129_a_password_in_argv_is_warned_about_unshown(
-    run: Runner, option: str, value: str, log_format: str
+    run: Run, option: str, value: str, log_format: str
 ) -> None:
     outcome = run("exporter", option, value, "--log-format", log_format)
     assert outcome.code == 0
@@ -386,17 +334,19 @@ def test_129_a_password_in_argv_is_warned_about_unshown(
 
 
 def test_a_password_in_the_environment_needs_no_warning(
-    run: Runner, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CELERIAC_BROKER_URL", URL)
     assert run("exporter").err == ""
 
 
-def test_a_url_without_password_needs_no_warning(run: Runner) -> None:
+def test_a_url_without_password_needs_no_warning(run: Run) -> None:
     assert run("exporter", "--broker-url", "redis://host/0").err == ""
 
 
-def test_140_a_timeout_as_long_as_the_interval_is_warned_about(run: Runner) -> None:
+def test_140_a_timeout_as_long_as_the_interval_is_warned_about(
+    run: Run,
+) -> None:
     outcome = run("exporter", "--inspect-timeout", "10", "--worker-interval", "10")
     assert outcome.code == 0
     assert "--inspect-timeout" in outcome.err
@@ -413,7 +363,7 @@ def test_140_a_timeout_as_long_as_the_interval_is_warned_about(run: Runner) -> N
     ids=["url", "alternate", "management"],
 )
 def test_a_password_is_hidden_in_the_log_from_then_on(
-    run: Runner,
+    run: Run,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     url: str,
@@ -431,30 +381,30 @@ def test_a_password_is_hidden_in_the_log_from_then_on(
 # -- the other commands -----------------------------------------------------------------------
 
 
-def test_the_version_is_the_packages(run: Runner) -> None:
+def test_the_version_is_the_packages(run: Run) -> None:
     assert run("--version").out == f"celeriac {__version__}\n"
 
 
-def test_without_a_command_there_is_help(run: Runner) -> None:
+def test_without_a_command_there_is_help(run: Run) -> None:
     outcome = run()
     assert (outcome.code, outcome.err) == (0, "")
     assert "exporter" in outcome.out
 
 
-def test_metrics_prints_the_table(run: Runner) -> None:
+def test_metrics_prints_the_table(run: Run) -> None:
     outcome = run("metrics")
     assert outcome.code == 0
     assert outcome.out.startswith("# Metrics\n")
 
 
-def test_metrics_agrees_with_the_file_it_has_written(run: Runner, tmp_path: Path) -> None:
+def test_metrics_agrees_with_the_file_it_has_written(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "metrics.md"
     file.write_text(run("metrics").out, encoding="utf-8")
     assert run("metrics", "--check", str(file)).code == 0
 
 
 @pytest.mark.parametrize("content", ["another", None])
-def test_metrics_notices_another_file(run: Runner, tmp_path: Path, content: str | None) -> None:
+def test_metrics_notices_another_file(run: Run, tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "metrics.md"
     if content is not None:
         file.write_text(content)
@@ -463,7 +413,7 @@ def test_metrics_notices_another_file(run: Runner, tmp_path: Path, content: str 
     assert len(outcome.err.splitlines()) == 1
 
 
-def test_the_demo_says_what_it_needs(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_says_what_it_needs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "celeriac.demo", None)
     outcome = run("demo")
     assert outcome.code == 2

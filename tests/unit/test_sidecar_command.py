@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import click
 import jwt
 import pytest
+from command_line import CANARY, Outcome, Runner, assert_refused, variable
 
 import celeriac.sidecar_process
 from celeriac import cli
@@ -22,69 +21,24 @@ from celeriac.sidecar_settings import SidecarSettings
 from certificates import authority
 from tokens import SECRET
 
-CANARY = "canary5ecret"
+Run = Runner[SidecarSettings]
 SIDECAR = cli.cli.commands["sidecar"]
 OPTIONS = [p for p in SIDECAR.params if isinstance(p, click.Option)]
 every_option = pytest.mark.parametrize("option", OPTIONS, ids=[str(p.name) for p in OPTIONS])
 
 
-@dataclass
-class Outcome:
-    """What a run of the command line did."""
-
-    code: int | str | None
-    out: str
-    err: str
-    settings: list[SidecarSettings] = field(default_factory=list)
-
-    @property
-    def chosen(self) -> SidecarSettings:
-        (only,) = self.settings
-        return only
-
-
-class Runner:
-    """Runs the command line in this process; the sidecar itself is not started."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self._started: list[SidecarSettings] = []
-        monkeypatch.setattr(celeriac.sidecar_process, "run", self._started.append)
-
-    def __call__(self, *arguments: str) -> Outcome:
-        self._started.clear()
-        try:
-            cli.main(arguments)
-            code: int | str | None = 0
-        except SystemExit as leave:
-            code = leave.code
-        said = self._capsys.readouterr()
-        return Outcome(code, said.out, said.err, list(self._started))
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Runner]:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Run with the secret of tokens in the environment, and nothing else."""
     for option in OPTIONS:
         monkeypatch.delenv(variable(option), raising=False)
     monkeypatch.setenv("CELERIAC_JWT_SECRET", SECRET)
     root = logging.getLogger()
     before = root.handlers[:], root.level
-    yield Runner(monkeypatch, capsys)
+    started: list[SidecarSettings] = []
+    monkeypatch.setattr(celeriac.sidecar_process, "run", started.append)
+    yield Runner(capsys, started)
     root.handlers[:], root.level = before
-
-
-def variable(option: click.Option) -> str:
-    return "CELERIAC_" + max(option.opts, key=len)[2:].replace("-", "_").upper()
-
-
-def assert_refused(outcome: Outcome, option: str) -> None:
-    """Exit code 2, one line on stderr, with the option, without the value."""
-    assert (outcome.code, outcome.out) == (2, "")
-    (line,) = outcome.err.splitlines()
-    assert re.match(rf"celeriac: {re.escape(option)}\b", line), line
-    assert CANARY not in line
-    assert outcome.settings == []
 
 
 REFUSED = {
@@ -138,7 +92,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("option", "value"), REFUSED.values(), ids=REFUSED)
 def test_a_bad_option_is_refused_in_one_line(
-    run: Runner, monkeypatch: pytest.MonkeyPatch, option: str, value: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, option: str, value: str
 ) -> None:
     if option == "--jwks-url":
         assert_refused(run("sidecar", option, value), "--jwt-secret")
@@ -147,18 +101,16 @@ def test_a_bad_option_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("url", [f"file:///{CANARY}", CANARY, "https://"])
-def test_139_another_url_is_no_jwks_server(run: Runner, url: str) -> None:
+def test_139_another_url_is_no_jwks_server(run: Run, url: str) -> None:
     assert_refused(run("sidecar", "--jwks-url", url), "--jwks-url")
 
 
-def test_without_keys_of_tokens_nothing_starts(
-    run: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_keys_of_tokens_nothing_starts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CELERIAC_JWT_SECRET")
     assert_refused(run("sidecar"), "--jwt-secret-file")
 
 
-def test_128_a_short_secret_in_a_file_is_refused(run: Runner, tmp_path: Path) -> None:
+def test_128_a_short_secret_in_a_file_is_refused(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("abcd")
     file.chmod(0o600)
@@ -219,7 +171,7 @@ def values(tmp_path: Path) -> dict[str, tuple[str, Any]]:
 
 @every_option
 def test_an_option_can_be_given_in_the_environment(
-    run: Runner,
+    run: Run,
     monkeypatch: pytest.MonkeyPatch,
     values: dict[str, tuple[str, Any]],
     option: click.Option,
@@ -239,13 +191,13 @@ def test_an_option_can_be_given_in_the_environment(
 
 
 @every_option
-def test_an_option_is_in_the_help(run: Runner, option: click.Option) -> None:
+def test_an_option_is_in_the_help(run: Run, option: click.Option) -> None:
     outcome = run("sidecar", "--help")
     assert (outcome.code, outcome.err) == (0, "")
     assert all(name in outcome.out for name in option.opts)
 
 
-def test_the_database_is_a_file_of_the_user(run: Runner) -> None:
+def test_the_database_is_a_file_of_the_user(run: Run) -> None:
     assert (
         run("sidecar").chosen.database_url
         == f"sqlite:///{Path.home()}/.local/share/celeriac/sidecar.db"
@@ -253,7 +205,7 @@ def test_the_database_is_a_file_of_the_user(run: Runner) -> None:
 
 
 def test_a_database_without_its_driver_is_refused(
-    run: Runner, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(
@@ -275,7 +227,7 @@ def test_a_database_without_its_driver_is_refused(
         ("--jwt-secret", CANARY * 3),
     ],
 )
-def test_129_a_secret_in_argv_is_warned_about_unshown(run: Runner, option: str, value: str) -> None:
+def test_129_a_secret_in_argv_is_warned_about_unshown(run: Run, option: str, value: str) -> None:
     outcome = run("sidecar", option, value)
     assert outcome.code == 0
     assert f"{option} " in outcome.err
@@ -285,16 +237,16 @@ def test_129_a_secret_in_argv_is_warned_about_unshown(run: Runner, option: str, 
     assert CANARY not in run("--version").err
 
 
-def test_a_secret_in_the_environment_needs_no_warning(run: Runner) -> None:
+def test_a_secret_in_the_environment_needs_no_warning(run: Run) -> None:
     assert run("sidecar").err == ""
 
 
-def test_onlookers_from_everywhere_are_warned_about(run: Runner) -> None:
+def test_onlookers_from_everywhere_are_warned_about(run: Run) -> None:
     assert "--ws-auth" in run("sidecar", "--ws-auth", "optional").err
     assert run("sidecar", "--ws-auth", "optional", "--host", "127.0.0.1").err == ""
 
 
-def test_the_secrets_are_not_in_the_text_of_the_settings(run: Runner) -> None:
+def test_the_secrets_are_not_in_the_text_of_the_settings(run: Run) -> None:
     url = f"postgresql://u:{CANARY}@host/db"
     assert CANARY not in repr(run("sidecar", "--database-url", url).chosen)
     assert SECRET not in repr(run("sidecar").chosen)
@@ -304,7 +256,7 @@ def test_the_secrets_are_not_in_the_text_of_the_settings(run: Runner) -> None:
     "command", [("sidecar",), ("audit", "verify"), ("token", "--role", "admin", "--subject", "a")]
 )
 def test_it_says_what_it_needs(
-    run: Runner, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     outcome = run(*command)
@@ -322,7 +274,7 @@ def read(printed: str) -> dict[str, Any]:
     return claims
 
 
-def test_a_token_is_printed_alone(run: Runner) -> None:
+def test_a_token_is_printed_alone(run: Run) -> None:
     outcome = run("token", "--role", "admin", "--subject", "Zoë", "--ttl", "15m")
     assert (outcome.code, outcome.err) == (0, "")
     claims = read(outcome.out)
@@ -330,7 +282,7 @@ def test_a_token_is_printed_alone(run: Runner) -> None:
     assert claims["exp"] - claims["iat"] == 900
 
 
-def test_a_token_says_what_the_sidecar_checks(run: Runner) -> None:
+def test_a_token_says_what_the_sidecar_checks(run: Run) -> None:
     strict = ("--jwt-issuer", "i", "--jwt-audience", "a", "--jwt-role-claim", "r")
     claims = read(run("token", "--role", "viewer", "--subject", "me", *strict).out)
     assert (claims["iss"], claims["aud"], claims["r"]) == ("i", "a", "viewer")
@@ -351,7 +303,7 @@ def test_a_token_says_what_the_sidecar_checks(run: Runner) -> None:
         ("--jwt-secret", "abcd"),
     ],
 )
-def test_a_bad_wish_for_a_token_is_refused(run: Runner, option: str, value: str) -> None:
+def test_a_bad_wish_for_a_token_is_refused(run: Run, option: str, value: str) -> None:
     good = {"--role": "viewer", "--subject": "me"} | {option: value}
     assert_refused(run("token", *(word for pair in good.items() for word in pair)), option)
 
@@ -360,8 +312,8 @@ def test_a_bad_wish_for_a_token_is_refused(run: Runner, option: str, value: str)
 
 
 def verified(
-    run: Runner, monkeypatch: pytest.MonkeyPatch, result: SimpleNamespace, url: str
-) -> Outcome:
+    run: Run, monkeypatch: pytest.MonkeyPatch, result: SimpleNamespace, url: str
+) -> Outcome[SidecarSettings]:
     asked: list[str] = []
 
     def verify(database_url: str) -> SimpleNamespace:
@@ -375,19 +327,19 @@ def verified(
     return outcome
 
 
-def test_a_whole_audit_ends_with_0(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_audit_ends_with_0(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = SimpleNamespace(records=12, first_bad=None, reason="")
     outcome = verified(run, monkeypatch, result, "sqlite:////data/x.db")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("12 records")
 
 
-def test_an_altered_audit_ends_with_1(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_altered_audit_ends_with_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = SimpleNamespace(records=12, first_bad=7, reason="was altered")
     outcome = verified(run, monkeypatch, result, "sqlite:////data/x.db")
     assert (outcome.code, outcome.err) == (1, "")
     assert "record 7: was altered" in outcome.out
 
 
-def test_an_audit_elsewhere_is_refused(run: Runner) -> None:
+def test_an_audit_elsewhere_is_refused(run: Run) -> None:
     assert_refused(run("audit", "verify", "--database-url", CANARY), "--database-url")

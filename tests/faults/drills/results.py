@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drills.faults import Drill
+from drills.drill import Drill
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "drills.md"
 HEAD = "| fault | told | after | held back | resolved after |\n|---|---|---|---|---|\n"

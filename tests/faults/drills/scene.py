@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from drills.load import Load
@@ -12,11 +13,13 @@ from parts.exporter import Exporter
 from parts.incidents import BundleAlertmanager, Listener
 from parts.processes import Part, PartFailedError, wait_for
 from parts.prometheus import Prometheus
+from parts.sidecar import Sidecar
 from parts.valkey import Valkey
 from parts.workers import Worker
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
     from typing import TypeVar
 
     Entered = TypeVar("Entered")
@@ -31,11 +34,12 @@ OPTIONS = [
     *("--expected-workers", "2", "--max-exceptions", "5"),
 ]
 QUIET_SECONDS = 90.0
+KNOWN_SECONDS = 30.0
 ALL_BUT_THE_WATCHDOG = 'ALERTS{alertname!="CeleryWatchdog"}'
 
 
 class Scene(Part):
-    """Broker, two workers, beat, a load, exporter, Prometheus, Alertmanager, a listener."""
+    """Broker, workers, beat, a load, exporter, sidecar, Prometheus, Alertmanager, a listener."""
 
     def start(self) -> None:
         self.broker = self._enter(Valkey())
@@ -45,6 +49,8 @@ class Scene(Part):
         self.beat = self._enter(Beat(self.broker.url, app=APP))
         self.listener = self._enter(Listener())
         self.alertmanager = self._enter(BundleAlertmanager(self.listener.url))
+        self.sidecar = self._enter(Sidecar(self.broker.url, self.exporter.url))
+        self.scrape(self.exporter)
         self.prometheus = self._enter(self._watch())
         for worker in self.workers:
             worker.ready()
@@ -97,6 +103,36 @@ class Scene(Part):
         self.mute = self._enter(Worker(self.broker.url, "mute", app=APP, events=False))
         self.mute.ready()
 
+    def add_replica(self) -> None:
+        """Start another exporter of the same broker, and wait until Prometheus knows it."""
+        self.replica = self._enter(Exporter(self.broker.url, extra=OPTIONS))
+        self.scrape(self.exporter, self.replica)
+        wait_for(
+            lambda: len(self.prometheus.query("instance:celery_exporter_known:group")) == 2,
+            KNOWN_SECONDS,
+            "the replica to be known",
+        )
+
+    def scrape(self, *exporters: Exporter) -> None:
+        """Let Prometheus find these exporters, and the sidecar."""
+        groups = [
+            {"targets": [_address(exporter.url)], "labels": {"job": JOB}} for exporter in exporters
+        ]
+        groups += [{"targets": [_address(self.sidecar.root)], "labels": {"job": f"{JOB}-sidecar"}}]
+        # Prometheus watches the file, and must not read half of it.
+        written = self._targets.with_suffix(".new")
+        written.write_text(json.dumps(groups), encoding="utf-8")
+        written.rename(self._targets)
+
+    @property
+    def thresholds(self) -> Path:
+        """The file of thresholds that Prometheus has loaded."""
+        return self.folder / "rules" / "thresholds.yml"
+
+    @property
+    def _targets(self) -> Path:
+        return self.folder / "targets.json"
+
     def purge(self, *queues: str) -> None:
         """Throw away what waits."""
         with self.broker.client() as client:
@@ -104,9 +140,9 @@ class Scene(Part):
 
     def _watch(self) -> Prometheus:
         return Prometheus(
-            [self.exporter.url.removeprefix("http://")],
             rules=write_shortened(self.folder / "rules"),
-            alertmanagers=[self.alertmanager.url.removeprefix("http://")],
+            alertmanagers=[_address(self.alertmanager.url)],
+            scrape={"file_sd_configs": [{"files": [str(self._targets)]}]},
         )
 
     def _is_quiet(self) -> bool:
@@ -117,3 +153,7 @@ class Scene(Part):
 
     def _enter(self, part: AbstractContextManager[Entered]) -> Entered:
         return self._ends.enter_context(part)
+
+
+def _address(url: str) -> str:
+    return url.removeprefix("http://")

@@ -9,15 +9,21 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from drills.faults import DRILLS, HEALTHY_CHANGES, Act, Drill
+from drills import faults_of_queues, faults_of_tasks, faults_of_watching, faults_of_workers
+from drills.drill import Act, Drill
+from drills.healthy_changes import HEALTHY_CHANGES
 from drills.results import Result, Results
 from drills.scene import JOB, Scene
 from wire_format import IS_FULL
 
+from bundle.rule_files import alerts
 from parts.processes import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+PARTS = faults_of_workers, faults_of_queues, faults_of_tasks, faults_of_watching
+DRILLS = [drill for part in PARTS for drill in part.FAULTS]
+WATCHDOG = "CeleryWatchdog"
 HELD_BACK_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 20.0
 RESOLVED_SECONDS = 90.0
@@ -37,10 +43,20 @@ def results() -> Iterator[Results]:
     made.write()
 
 
+def test_every_alert_has_a_drill() -> None:
+    assert {drill.tells for drill in DRILLS} == {rule.name for rule in alerts()} - {WATCHDOG}
+
+
+def test_the_watchdog_is_heard_while_nothing_else_is_wrong(scene: Scene) -> None:
+    wait_for(lambda: scene.listener.first(WATCHDOG), HELD_BACK_SECONDS, "the watchdog")
+    assert scene.alerts() == []
+
+
 @pytest.mark.parametrize(
     "drill", [d for d in DRILLS if d.is_short or IS_FULL], ids=lambda drill: drill.tells
 )
 def test_a_fault_is_told_and_nothing_else(drill: Drill, scene: Scene, results: Results) -> None:
+    drill.prepare(scene)
     began = time.monotonic()
     drill.cause(scene)
     told_after = scene.wait_until_told(drill.tells, "firing", began, drill.within_seconds)
