@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from celeriac.brokers.contract import Queues
 from celeriac.clock import Clock
-from celeriac.errors import BrokerError
+from celeriac.errors import BrokerError, BrokerUnavailableError
 from celeriac.model.facts import BrokerInfo, WorkerReport
 from celeriac.model.state import ClusterState
 from celeriac.sources.observation import Observation
@@ -36,10 +36,12 @@ class QueuesSource:
         with self._observation.sample():
             try:
                 self._sample()
-            except BrokerError:
+            except BrokerError as error:
+                # A broker that has greeted and refuses one question is up.
+                if self._info is None or isinstance(error, BrokerUnavailableError):
+                    self._state.set_broker(is_up=False)
                 # Asked again when it is back: it may have been upgraded meanwhile.
                 self._info = None
-                self._state.set_broker(is_up=False)
                 raise
         return self._observation.pause_seconds
 
@@ -49,13 +51,14 @@ class QueuesSource:
     def _sample(self) -> None:
         if self._info is None:
             self._info = self._queues.fetch_info()
+            self._state.set_broker(is_up=True, info=self._info)
         reports = self._state.worker_reports()
         names = sorted(self._names(reports))
         began = self._clock()
         sample = self._queues.fetch(names, _visibility_timeout(reports))
         now = self._clock()
         self._state.replace_queues(replace(sample, fetch_seconds=now.mono - began.mono), now)
-        self._state.set_broker(is_up=True, info=self._info)
+        self._state.set_broker(is_up=True)
 
     def _names(self, reports: Iterable[WorkerReport]) -> set[str]:
         consumed = (report.queues or frozenset() for report in reports)

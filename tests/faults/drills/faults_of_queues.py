@@ -7,7 +7,7 @@ import time
 from drills.drill import Drill
 from drills.scene import Scene
 
-GROWS_SECONDS = 50
+GROWS_SECONDS = 90
 GROWS_PER_SECOND = 8
 
 

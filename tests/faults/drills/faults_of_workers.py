@@ -47,9 +47,14 @@ def wake_pool(scene: Scene) -> None:
 
 
 def hoard(scene: Scene) -> None:
-    """Give one worker two long tasks, and short ones that wait behind them."""
+    """Give one worker two long tasks with short ones behind them, and nothing to the other."""
+    scene.load.pause()
     for seconds in (25, 25, *[0.1] * 6):
         scene.load.send("sleep", seconds, queue="slow")
+
+
+def share_again(scene: Scene) -> None:
+    scene.load.resume()
 
 
 FAULTS = (
@@ -73,7 +78,8 @@ FAULTS = (
         with_it=frozenset({"CeleryQueueStuck", "CeleryQueueWaitLong"}), within_seconds=60,
     ),
     Drill(
-        "one worker holds eight tasks while the other is idle", "CeleryPrefetchHoarding", hoard,
+        "one worker holds eight tasks while the other is idle", "CeleryPrefetchHoarding",
+        hoard, share_again,
         with_it=frozenset({"CeleryQueueWaitLong"}), within_seconds=45,
     ),
 )  # fmt: skip

@@ -76,11 +76,11 @@ class Scene(Part):
 
     def wait_until_told(self, name: str, status: str, since: float, timeout: float) -> float:
         """Return how many seconds after an instant this news came."""
-        wait_for(
-            lambda: self.listener.first(name, status, since),
-            timeout,
-            f"{name} {status}; told: {self.told(since)}; alerts: {self.alerts()}",
-        )
+        try:
+            wait_for(lambda: self.listener.first(name, status, since), timeout, f"{name} {status}")
+        except TimeoutError as error:
+            state = f"told: {self.told(since)}; alerts: {self.alerts()}"
+            raise PartFailedError(f"{error}; {state}") from error
         news = self.listener.first(name, status, since)
         assert news is not None
         return news.at - since
