@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
@@ -23,6 +24,8 @@ GRACE_SECONDS = 0.1
 REMEMBERED_SECONDS = 120.0
 # Workers tell whole seconds since their start, and looks overlap.
 START_TOLERANCE_SECONDS = 4.0
+# An answer that was on its way when the worker said goodbye is read this much later at most.
+GOODBYE_TOLERANCE_SECONDS = 0.5
 
 
 class _Stats(msgspec.Struct, gc=False):
@@ -62,6 +65,7 @@ class Fleet:
         self._clock_mono = clock_mono
         self._lock = threading.Lock()
         self._lives: dict[str, _Life] = {}
+        self._goodbyes_mono: dict[str, float] = {}
         self._numbers = itertools.count()
         self._answering: frozenset[str] = frozenset()
 
@@ -96,15 +100,18 @@ class Fleet:
             self._lives = {
                 n: life for n, life in self._lives.items() if life.last.heard_mono > oldest
             }
+            self._goodbyes_mono = {n: at for n, at in self._goodbyes_mono.items() if at > oldest}
             return {name: life.number for name, life in self._lives.items()}
 
     def forget(self, worker: str) -> None:
         """Take note of a worker's goodbye."""
         with self._lock:
             self._lives.pop(worker, None)
+            self._goodbyes_mono[worker] = self._clock_mono()
 
-    def _hear(self, signs: Mapping[str, _Sign]) -> dict[str, int]:
+    def _hear(self, heard: Mapping[str, _Sign]) -> dict[str, int]:
         with self._lock:
+            signs = {n: sign for n, sign in heard.items() if not self._is_of_before(n, sign)}
             self._answering = frozenset(signs)
             for name, sign in signs.items():
                 life = self._lives.get(name)
@@ -112,6 +119,11 @@ class Fleet:
                 number = life.number if life and is_same else next(self._numbers)
                 self._lives[name] = _Life(number, sign)
             return {name: self._lives[name].number for name in signs}
+
+    def _is_of_before(self, name: str, sign: _Sign) -> bool:
+        """Return whether a worker has said goodbye since: a look takes a second."""
+        goodbye_mono = self._goodbyes_mono.get(name, -math.inf)
+        return sign.heard_mono <= goodbye_mono + GOODBYE_TOLERANCE_SECONDS
 
 
 class _RollCall:

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 from acting_scene import FakeControl, FakeFleet, FakeWorker
 
-from celeriac.control import Question
+from celeriac.control import Conversation, Question
 from celeriac.sidecar.fleet import (
+    GOODBYE_TOLERANCE_SECONDS,
     GRACE_SECONDS,
     LOOK_SECONDS,
     REMEMBERED_SECONDS,
@@ -87,6 +88,28 @@ def test_a_worker_that_said_goodbye_is_forgotten(fleet: FakeFleet, control: Fake
     fleet.forget("two@h")
     fleet.forget("nobody@h")
     assert list(fleet.lives()) == ["one@h"]
+
+
+def test_a_goodbye_during_a_look_is_heard(
+    fleet: FakeFleet, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converse = control.converse
+
+    def converse_and_hear_a_goodbye(conversation: Conversation) -> None:
+        converse(conversation)
+        fleet.forget("two@h")
+
+    monkeypatch.setattr(control, "converse", converse_and_hear_a_goodbye)
+    assert list(fleet.look(control)) == ["one@h"]
+    assert list(fleet.lives()) == ["one@h"]
+
+
+def test_a_worker_that_is_back_after_its_goodbye_lives(
+    fleet: FakeFleet, control: FakeControl, clock: Clock
+) -> None:
+    fleet.forget("two@h")
+    clock.now += GOODBYE_TOLERANCE_SECONDS + 0.1
+    assert fleet.names(control) == ["one@h", "two@h"]
 
 
 def test_a_life_goes_on(fleet: FakeFleet, control: FakeControl, clock: Clock) -> None:
