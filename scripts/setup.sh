@@ -32,6 +32,7 @@ parts_for() {
 rabbitmq-server rabbitmq-server epmd
 redis-server redis-server
 redis-sentinel redis-sentinel
+chromium chromium|chromium-browser|google-chrome
 victoria-metrics victoria-metrics
 postgresql pg_ctlcluster
 openssl openssl

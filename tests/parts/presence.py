@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RABBITMQ_FOLDER = Path("/usr/lib/rabbitmq/bin")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 POSTGRESQL_FOLDERS = Path("/usr/lib/postgresql")
 
 
@@ -57,6 +58,9 @@ NEEDS = {
             and bool(shutil.which("amtool"))
         ),
         "Alertmanager is missing: apt install prometheus-alertmanager.",
+    ),
+    "chromium": Need(
+        lambda: any(map(shutil.which, BROWSERS)), "Chromium is missing: apt install chromium."
     ),
     "prometheus": Need(
         _commands("prometheus", "promtool"), "Prometheus is missing: apt install prometheus."
