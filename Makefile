@@ -20,9 +20,14 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 # A wait for a real part that was in vain is tried once more, and told; a wrong number never is.
 PATIENTLY = --reruns 1 --only-rerun PartFailedError --only-rerun TimeoutError
+# What asks Prometheus, VictoriaMetrics or Alertmanager, or is read by them.
+NEWEST_TESTS = tests/bundle tests/dashboards tests/faults/drills tests/faults/test_prometheus_faults.py \
+	tests/faults/test_report_faults.py tests/faults/test_alertmanager_faults.py tests/faults/test_silence.py \
+	$(addprefix tests/integration/,test_prometheus.py test_reports.py test_report_of_a_cluster.py \
+	test_sidecar_alerts.py test_sidecar_contract.py test_doctor_web.py test_compat.py)
 IMAGE ?= celeriac:$(VERSION)
 
-.PHONY: help install setup check test unit drills bench bench-full demo format docs dashboards pictures lock image clean
+.PHONY: help install setup check test unit drills newest bench bench-full demo format docs dashboards pictures lock image clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1:\2/p' Makefile | \
@@ -69,6 +74,10 @@ unit: install ## Run the fast tests only: no network, no other process
 
 drills: setup ## Run the fault tests in their long form (hours)
 	CELERIAC_FULL=1 $(BIN)/pytest tests/faults $(PYTEST_ARGS)
+
+newest: setup ## Run what rests on Prometheus and Alertmanager with the newest that Debian has
+	scripts/newest.sh .newest
+	PATH="$(CURDIR)/.newest/usr/bin:$$PATH" $(BIN)/pytest $(NEWEST_TESTS) $(PYTEST_ARGS)
 
 bench: setup ## Measure Celeriac beside the other exporters, short form (minutes); options in BENCH_ARGS
 	PYTHONPATH=tests $(BIN)/python -m bench $(BENCH_ARGS)
@@ -120,5 +129,5 @@ image: ## Build the container image with docker, podman or buildah; its name in 
 	echo 'image: no docker, podman or buildah that runs here' >&2; exit 1
 
 clean: ## Remove what make and the tools made
-	rm -rf $(VENV) .demo .bench dist build grafana/preview/node_modules grafana/preview/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench .newest dist build grafana/preview/node_modules grafana/preview/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -96,6 +96,19 @@ disable_services_of() {
     done < <(dpkg -L "$@")
 }
 
+apt_install() {
+    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null 9>&-
+}
+
+# One package that this release does not have keeps apt-get from installing any.
+install_one_by_one() {
+    local package status=0
+    for package in "$@"; do
+        apt_install "$package" || status=$?
+    done
+    return "$status"
+}
+
 install_as_root() {
     local before added status=0
     export DEBIAN_FRONTEND=noninteractive
@@ -106,8 +119,7 @@ install_as_root() {
     trap 'allow_service_starts; rm -f "$log"' EXIT
     forbid_service_starts
     apt-get update -qq >"$log" 2>&1 9>&- || say 'apt-get update failed; using the package lists that are here'
-    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" \
-        >>"$log" 2>&1 </dev/null 9>&- || status=$?
+    apt_install "$@" || install_one_by_one "$@" || status=$?
     if ((status)); then cat "$log" >&2; fi
     mapfile -t added < <(comm -13 <(echo "$before") <(installed_packages))
     if ((${#added[@]})); then disable_services_of "${added[@]}"; fi
