@@ -114,11 +114,13 @@ def test_a_pool_that_grows_and_shrinks_again_raises_no_alert(shop: Shop) -> None
     for _ in range(400):
         app.send_task("shop.stock.sync")
     shop.exporter.wait_for_value(POOL, MANY, worker=worker, timeout_seconds=60)
+    shop.exporter.wait_for_value("celery_queue_length", 0, queue="celery", timeout_seconds=120)
 
-    def shrink() -> bool:
+    def has_shrunk() -> bool:
         # Celery 5.7 does so by itself after half a minute without a task, and only idle processes.
         app.control.autoscale(max=FEW, min=FEW, destination=[worker])
+        time.sleep(2)
         return shop.exporter.value(POOL, worker=worker) == FEW
 
-    shop.exporter.child.wait_until(shrink, 120, "a pool of few")
+    shop.exporter.child.wait_until(has_shrunk, 60, "a pool of few")
     shop.stays_silent(AFTERWARDS_SECONDS)
