@@ -55,10 +55,10 @@ class Restricted:
         self._node = node
         self._vhost = vhost_url.rpartition("/")[2]
 
-    def url(self, permissions: str) -> str:
-        self._node.control(
-            "set_permissions", "-p", self._vhost, "restricted", *PERMISSIONS[permissions]
-        )
+    def url(self, permissions: str, also_reads: str = "") -> str:
+        configure, write, read = PERMISSIONS[permissions]
+        allowed = configure, write, f"{read}|^{also_reads}$"
+        self._node.control("set_permissions", "-p", self._vhost, "restricted", *allowed)
         return self._node.vhost_url(self._vhost, "restricted", "canary5ecret")
 
 
@@ -90,6 +90,16 @@ def test_few_permissions_suffice(restricted: Restricted, channel: Any, event_que
         publish_lives(channel, range(100))
         wait_for_lives(exporter, 100)
         assert lives_counted(exporter) == {100}
+
+
+def test_a_queue_that_may_not_be_seen_hides_no_other(restricted: Restricted, channel: Any) -> None:
+    for queue in ("hidden", "seen"):
+        channel.queue_declare(queue, durable=True, auto_delete=False)
+    url = restricted.url("transient", also_reads="seen")
+    extra = ["--event-queue", "transient"]
+    with Exporter(url, queues=["hidden", "seen"], extra=extra) as exporter:
+        exporter.ready()
+        assert exporter.value("celery_queue_length", queue="seen") == 0
 
 
 @pytest.mark.usefixtures("channel")

@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RABBITMQ_FOLDER = Path("/usr/lib/rabbitmq/bin")
+RABBITMQ_FOLDER = Path(os.environ.get("CELERIAC_RABBITMQ_FOLDER", "/usr/lib/rabbitmq/bin"))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 POSTGRESQL_FOLDERS = Path("/usr/lib/postgresql")
 

@@ -34,7 +34,7 @@ DELAYED_QUEUES = tuple(f"celery_delayed_{level}" for level in range(28))
 
 
 class BrokerQueues:
-    """Depth by passive declare, which a plain user may do; the API adds unacked messages."""
+    """Depth by passive declare, which any permission allows; the API adds unacked messages."""
 
     def __init__(self, app: Celery, management_url: str | None = None) -> None:
         self._session = Session(app, _Opened, heartbeat=AMQP_HEARTBEAT_SECONDS)
@@ -100,6 +100,8 @@ class _Opened:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._channel: Any = None
+        # Of levels that are not in use nothing is said.
+        self._told = set(DELAYED_QUEUES)
 
     def keep_alive(self) -> None:
         """Send and check AMQP heartbeats; nobody else reads this connection in between."""
@@ -117,7 +119,16 @@ class _Opened:
         except amqp.exceptions.ResourceLocked:
             # Exclusive to another connection: not a queue of tasks.
             return None
+        except amqp.exceptions.AccessRefused as error:
+            self._tell_once(queue, error)
+            return None
         return QueueDepth(declared.message_count, None, declared.consumer_count)
+
+    def _tell_once(self, queue: str, error: Exception) -> None:
+        """Since RabbitMQ 4.2.6, who has no permission on a queue may not know how long it is."""
+        if queue not in self._told:
+            self._told.add(queue)
+            logger.warning("queue %s is not shown: any permission on it will do (%s)", queue, error)
 
 
 class _ApiQueue(msgspec.Struct, gc=False):

@@ -94,7 +94,7 @@ def _has_exchange(channel: Any, name: str) -> bool:
 def _ask(connection: Connection, passively: Callable[[Any], Any]) -> Any:
     """Return the answer to a passive declaration, None if there is no such thing.
 
-    RabbitMQ wants no permission for it, and closes the channel when there is none.
+    RabbitMQ wants no permission for it, since 4.2.6 any, and closes the channel when there is none.
     """
     channel = connection.channel()
     try:
