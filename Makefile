@@ -27,7 +27,7 @@ NEWEST_TESTS = tests/bundle tests/dashboards tests/faults/drills tests/faults/te
 	test_sidecar_alerts.py test_sidecar_contract.py test_doctor_web.py test_compat.py)
 IMAGE ?= celeriac:$(VERSION)
 
-.PHONY: help install setup check test unit drills newest bench bench-full demo format docs dashboards pictures lock image clean
+.PHONY: help install setup check test unit lowest drills newest bench bench-full demo format docs dashboards pictures lock image clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1:\2/p' Makefile | \
@@ -71,6 +71,12 @@ test: setup ## Run every check and every test; what continuous integration runs
 
 unit: install ## Run the fast tests only: no network, no other process
 	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+lowest: $(BIN)/pip ## Run the fast tests with the oldest versions that pyproject.toml allows
+	@$(PIP) install --quiet uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .lowest
+	$(BIN)/uv pip install --quiet --python .lowest/bin/python --resolution lowest-direct -e '.[dev]'
+	.lowest/bin/python -m pytest tests/unit $(PYTEST_ARGS)
 
 drills: setup ## Run the fault tests in their long form (hours)
 	CELERIAC_FULL=1 $(BIN)/pytest tests/faults $(PYTEST_ARGS)
@@ -129,5 +135,5 @@ image: ## Build the container image with docker, podman or buildah; its name in 
 	echo 'image: no docker, podman or buildah that runs here' >&2; exit 1
 
 clean: ## Remove what make and the tools made
-	rm -rf $(VENV) .demo .bench .newest dist build grafana/preview/node_modules grafana/preview/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .bench .newest .lowest dist build grafana/preview/node_modules grafana/preview/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
