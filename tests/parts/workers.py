@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 START_SECONDS = 30.0
+# Workers of another Celery are those of another environment.
+PYTHON = os.environ.get("CELERIAC_WORKER_PYTHON", sys.executable)
 HOST = "localhost"
 
 
@@ -38,7 +40,7 @@ class Worker(Part):
     ) -> None:
         super().__init__()
         self.node = f"{name}@{HOST}"
-        command = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", self.node]
+        command = [PYTHON, "-m", "celery", "-A", app, "worker", "-n", self.node]
         command += ["-P", pool, "-c", str(concurrency), "-Q", ",".join(queues), "-l", "INFO"]
         command += ["-E"] if events else []
         environment = {"BROKER_URL": broker_url} | dict(env or {})

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from cluster import Cluster as Cell
+from cluster import stats
 from examined import (
     CONF,
     cluster,
@@ -132,3 +134,32 @@ def test_missed_events_are_a_warning() -> None:
 
 def test_what_may_be_a_start_from_before_is_not_missed() -> None:
     assert findings("events-missed", with_cluster(missing(2))) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "pool", "is_told"),
+    [
+        ("5.6.3", "threads", True),
+        ("5.5.3", "gevent", True),
+        ("5.6.3", "prefork", False),
+        ("5.6.3", "solo", False),
+        ("5.7.0", "threads", False),
+        ("5.10.1", "threads", False),
+        ("main", "threads", False),
+        (None, "threads", False),
+    ],
+)
+def test_an_old_worker_with_threads_may_lose_events(
+    version: str | None, pool: str, is_told: bool
+) -> None:
+    answered = report(stats=stats(pool=pool))
+    examined = cluster(worker(version=version, report=answered), heard=Heard(QUIET))
+    told = findings("events-lost", with_cluster(examined))
+    assert [found.evidence for found in told] == (
+        [(f"one@host: celery {version}, pool {pool}",)] if is_told else []
+    )
+
+
+def test_a_worker_without_events_has_none_to_lose() -> None:
+    old = worker(version="5.6.3", report=report(stats=stats(pool="threads")), events_enabled=False)
+    assert not findings("events-lost", with_cluster(cluster(old, heard=Heard(QUIET))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from celeriac.doctor.evidence import Cluster
@@ -15,6 +16,10 @@ EVENTS = Look("the events", lambda evidence: evidence.heard)
 
 # Whoever joins in the middle may take a start of each worker for one that it has not heard.
 UNCERTAIN_STARTS = 2
+
+# Before, celery.events.dispatcher throws away what another thread adds while it sends.
+FIRST_VERSION_FOR_THREADS = (5, 7)
+POOLS_OF_ONE_THREAD = frozenset({"prefork", "solo"})
 
 _SWITCH_ON = (
     "Start the workers with -E, or set worker_send_task_events = True; or let the exporter switch "
@@ -102,6 +107,27 @@ def unreadable(cluster: Cluster) -> Iterator[Verdict]:
         )
 
 
+def lost_by_workers(cluster: Cluster) -> Iterator[Verdict]:
+    losing = {
+        f"{worker.worker}: celery {worker.version}, pool {worker.report.stats.pool}"
+        for worker in cluster.up
+        if worker.report and worker.report.stats and _loses_events(worker, worker.report.stats.pool)
+    }
+    if losing:
+        yield warning(
+            f"{several(len(losing), 'worker')} that may lose task events before sending them",
+            *sorted(losing),
+            remedy="Upgrade the workers to Celery 5.7, or give them the prefork pool. What they "
+            "lose is counted in celery_exporter_events_missed_total.",
+        )
+
+
+def _loses_events(worker: WorkerView, pool: str) -> bool:
+    numbers = tuple(map(int, re.findall(r"\d+", worker.version or "")[:2]))
+    is_old = len(numbers) == 2 and numbers < FIRST_VERSION_FOR_THREADS
+    return is_old and pool not in POOLS_OF_ONE_THREAD and worker.events_enabled is not False
+
+
 def missed(cluster: Cluster) -> Iterator[Verdict]:
     count = cluster.snapshot.exporter.events_missed
     if count > UNCERTAIN_STARTS * len(cluster.up):
@@ -117,5 +143,6 @@ CHECKS = (
     Check("task-events-off", EVENTS, "every worker sends task events", task_events_off),
     Check("sent-events-off", EVENTS, "clients announce what they publish", sent_events_off),
     Check("events-unreadable", EVENTS, "every event can be read", unreadable),
+    Check("events-lost", EVENTS, "no worker loses events of its own", lost_by_workers),
     Check("events-missed", EVENTS, "no event is missed", missed),
 )
