@@ -24,7 +24,9 @@ FLAGS = (
 )
 PAGE = """<!doctype html><title>A client</title><script>
 const [url, protocols, reports] = JSON.parse(decodeURIComponent(location.hash.slice(1)));
-const report = what => fetch(reports, {method: 'POST', mode: 'no-cors', body: what});
+const send = what => fetch(reports, {method: 'POST', mode: 'no-cors', body: what});
+let last = Promise.resolve();
+const report = what => { last = last.then(() => send(what)); };
 const socket = new WebSocket(url, protocols);
 socket.onmessage = message => report(JSON.parse(message.data).message_type);
 socket.onclose = event => report('closed ' + event.code);

@@ -57,14 +57,18 @@ def share_again(scene: Scene) -> None:
     scene.load.resume()
 
 
+# To start and to connect again takes workers seconds, which are minutes here, and longer than what
+# was down still holds others back. What they begin with has really waited as long.
+TAKEN_UP_LATE = frozenset({"CeleryQueueWaitLong"})
+
 FAULTS = (
     Drill(
         "the broker is killed", "CeleryBrokerDown", kill_broker, restart_broker,
-        holds_back=frozenset({"CeleryExporterSourceStale"}), is_short=True,
+        holds_back=frozenset({"CeleryExporterSourceStale"}), with_it=TAKEN_UP_LATE, is_short=True,
     ),
     Drill(
         "all workers are stopped", "CeleryNoActiveWorkers", stop_workers, start_workers,
-        holds_back=frozenset({"CeleryQueueWithoutConsumers"}), is_short=True,
+        holds_back=frozenset({"CeleryQueueWithoutConsumers"}), with_it=TAKEN_UP_LATE, is_short=True,
     ),
     Drill(
         "a worker is killed", "CeleryWorkerLost", kill_worker, start_workers,
