@@ -55,12 +55,9 @@ class Shop:
 
     def restart(self, worker: Worker) -> None:
         """Stop a worker as a deployment does, and start it again."""
-        lives = worker.child.log_text().count(" ready.")
         worker.child.terminate(60)
-        worker.child.start()
-        worker.child.wait_until(
-            lambda: worker.child.log_text().count(" ready.") > lives, 60, "the worker"
-        )
+        worker.start()
+        worker.ready(60)
 
 
 @pytest.fixture(scope="module")

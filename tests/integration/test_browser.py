@@ -10,7 +10,6 @@ from parts.browser import Browser
 from parts.crowd import PATH
 from parts.exporter import Exporter
 from parts.sidecar import Sidecar
-from parts.valkey import Valkey
 from tokens import token
 
 pytestmark = pytest.mark.slow
@@ -20,23 +19,16 @@ NEVER_OPENED = "closed 1006"
 
 
 @pytest.fixture(scope="module")
-def exporter() -> Iterator[Exporter]:
-    with Valkey() as valkey, Exporter(valkey.url) as exporter:
-        exporter.ready()
-        yield exporter
-
-
-@pytest.fixture(scope="module")
-def sidecar(exporter: Exporter) -> Iterator[Sidecar]:
-    with Sidecar(exporter_url=exporter.url, extra=["--allowed-origins", "null"]) as sidecar:
+def sidecar(idle_exporter: Exporter) -> Iterator[Sidecar]:
+    with Sidecar(exporter_url=idle_exporter.url, extra=["--allowed-origins", "null"]) as sidecar:
         yield sidecar
 
 
 @pytest.fixture(scope="module")
-def open_sidecar(exporter: Exporter) -> Iterator[Sidecar]:
+def open_sidecar(idle_exporter: Exporter) -> Iterator[Sidecar]:
     origins = "http://localhost,null"
     extra = ["--allowed-origins", origins, "--ws-auth", "optional"]
-    with Sidecar(exporter_url=exporter.url, extra=extra) as sidecar:
+    with Sidecar(exporter_url=idle_exporter.url, extra=extra) as sidecar:
         yield sidecar
 
 

@@ -21,7 +21,6 @@ from parts.crowd import PATH, handshake, watch
 from parts.exporter import Exporter
 from parts.processes import wait_for
 from parts.sidecar import Sidecar
-from parts.valkey import Valkey
 from tokens import bearer, token
 
 READERS, IDLERS = 200, 500
@@ -32,19 +31,12 @@ PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
-def exporter() -> Iterator[Exporter]:
-    with Valkey() as valkey, Exporter(valkey.url) as exporter:
-        exporter.ready()
-        yield exporter
-
-
-@pytest.fixture(scope="module")
-def sidecar(exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
+def sidecar(idle_exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     secret = tmp_path_factory.mktemp("alerts") / "token"
     secret.write_text("the webhook's own token")
     secret.chmod(0o600)
     extra = ["--alerts-token-file", str(secret), "--allowed-origins", "http://localhost"]
-    with Sidecar(exporter_url=exporter.url, extra=extra) as sidecar:
+    with Sidecar(exporter_url=idle_exporter.url, extra=extra) as sidecar:
         yield sidecar
 
 
@@ -168,9 +160,9 @@ def test_who_comes_in(sidecar: Sidecar, options: dict[str, Any], status: int) ->
     assert status_of(sidecar, **options) == status
 
 
-def test_where_no_token_is_asked_anybody_may_look_on(exporter: Exporter) -> None:
+def test_where_no_token_is_asked_anybody_may_look_on(idle_exporter: Exporter) -> None:
     extra = ["--ws-auth", "optional", "--allowed-origins", "null"]
-    with Sidecar(exporter_url=exporter.url, extra=extra) as sidecar:
+    with Sidecar(exporter_url=idle_exporter.url, extra=extra) as sidecar:
         assert status_of(sidecar) == 101
         assert status_of(sidecar, origin=Origin("null")) == 101
         assert status_of(sidecar, additional_headers={"Authorization": "Bearer x.y.z"}) == 401
@@ -187,9 +179,12 @@ def test_a_token_that_expires_ends_the_connection(sidecar: Sidecar) -> None:
     assert time.time() >= expires_at
 
 
-def test_clients_beyond_the_limit_are_refused(exporter: Exporter) -> None:
+def test_clients_beyond_the_limit_are_refused(idle_exporter: Exporter) -> None:
     extra = ["--max-websocket-clients", str(SMALL_LIMIT)]
-    with Sidecar(exporter_url=exporter.url, extra=extra) as sidecar, contextlib.ExitStack() as most:
+    with (
+        Sidecar(exporter_url=idle_exporter.url, extra=extra) as sidecar,
+        contextlib.ExitStack() as most,
+    ):
         for _ in range(SMALL_LIMIT):
             most.enter_context(opened(sidecar))
         assert status_of(sidecar, additional_headers=bearer()) == 503
@@ -269,8 +264,8 @@ def test_the_poller_rests_when_nobody_listens(sidecar: Sidecar) -> None:
     assert status()["last_sample_at"] == before
 
 
-def test_a_sidecar_that_stops_says_goodbye(exporter: Exporter) -> None:
-    with Sidecar(exporter_url=exporter.url) as sidecar, opened(sidecar) as connection:
+def test_a_sidecar_that_stops_says_goodbye(idle_exporter: Exporter) -> None:
+    with Sidecar(exporter_url=idle_exporter.url) as sidecar, opened(sidecar) as connection:
         message(connection, "dashboard_data")
         assert sidecar.child.terminate() == 0
         with pytest.raises(ConnectionClosed) as caught:
@@ -283,8 +278,8 @@ def test_a_sidecar_that_stops_says_goodbye(exporter: Exporter) -> None:
 
 
 @pytest.mark.slow
-def test_clients_that_never_read_disturb_nobody(exporter: Exporter) -> None:
-    with Sidecar(exporter_url=exporter.url) as sidecar:
+def test_clients_that_never_read_disturb_nobody(idle_exporter: Exporter) -> None:
+    with Sidecar(exporter_url=idle_exporter.url) as sidecar:
         watched = watch(sidecar, READERS, IDLERS, WATCH_SECONDS)
         assert "Traceback" not in sidecar.child.log_text()
     assert (watched.closed_readers, watched.kept_idlers) == (0, 0)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import requests
 import yaml
 
-from parts.presence import require
+from parts.presence import ALERTMANAGERS, first_program, require
 from parts.processes import Child, Part, accepts_connections, free_port
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 START_SECONDS = 15.0
 TIMEOUT_SECONDS = 5.0
-# Debian's name and everybody else's.
-PROGRAMS = ("prometheus-alertmanager", "alertmanager")
 
 
 class Alertmanager(Part):
@@ -32,7 +29,7 @@ class Alertmanager(Part):
         config = self.folder / "alertmanager.yml"
         config.write_text(yaml.safe_dump(_config(webhook_url, token_file)))
         command = [
-            next(filter(None, map(shutil.which, PROGRAMS)), PROGRAMS[0]),
+            first_program(ALERTMANAGERS) or ALERTMANAGERS[0],
             f"--config.file={config}",
             f"--storage.path={self.folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",

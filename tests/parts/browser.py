@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from parts.presence import BROWSERS, require
+from parts.presence import BROWSERS, first_program, require
 from parts.processes import Child, Part
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Browser(Part):
         page.write_text(PAGE)
         asked = urllib.parse.quote(json.dumps([websocket_url, list(protocols), server_url]))
         address = page.as_uri() if is_from_disk else server_url
-        program = next(filter(None, map(shutil.which, BROWSERS)), BROWSERS[0])
+        program = first_program(BROWSERS) or BROWSERS[0]
         command = [program, *FLAGS, f"--user-data-dir={self.folder}/profile", f"{address}#{asked}"]
         self.child = self.adopt(Child("browser", command, self.folder))
 

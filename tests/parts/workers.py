@@ -47,12 +47,18 @@ class Worker(Part):
         self.child = self.adopt(Child(name, [*command, *extra], self.folder, environment))
 
     def start(self) -> None:
+        """Start it, also once more after it has ended."""
+        self._times_ready = self._count_ready()
         self.child.start()
 
     def ready(self, timeout_seconds: float = START_SECONDS) -> None:
-        """Return when the worker consumes its queues."""
-        said = f"{self.node} ready."
-        self.child.wait_until(lambda: said in self.child.log_text(), timeout_seconds, said)
+        """Return when the worker consumes its queues, since its latest start."""
+        self.child.wait_until(
+            lambda: self._count_ready() > self._times_ready, timeout_seconds, f"{self.node} ready"
+        )
+
+    def _count_ready(self) -> int:
+        return self.child.log_text().count(f"{self.node} ready.")
 
     def signal_pool(self, signum: int) -> None:
         """Send a signal to the processes that run the tasks, and not to the worker itself."""

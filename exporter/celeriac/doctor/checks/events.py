@@ -10,6 +10,7 @@ from celeriac.doctor.findings import Check, Look, Verdict, note, problem, warnin
 from celeriac.doctor.listening import Voice
 from celeriac.doctor.words import listed, several, span
 from celeriac.model.snapshot import QueueView
+from celeriac.model.starts import POOLS_WITHOUT_RACE
 from celeriac.model.worker import WorkerView
 
 EVENTS = Look("the events", lambda evidence: evidence.heard)
@@ -19,7 +20,6 @@ UNCERTAIN_STARTS = 2
 
 # Before, celery.events.dispatcher throws away what another thread adds while it sends.
 FIRST_VERSION_FOR_THREADS = (5, 7)
-POOLS_OF_ONE_THREAD = frozenset({"prefork", "solo"})
 
 _SWITCH_ON = (
     "Start the workers with -E, or set worker_send_task_events = True; or let the exporter switch "
@@ -125,7 +125,7 @@ def lost_by_workers(cluster: Cluster) -> Iterator[Verdict]:
 def _loses_events(worker: WorkerView, pool: str) -> bool:
     numbers = tuple(map(int, re.findall(r"\d+", worker.version or "")[:2]))
     is_old = len(numbers) == 2 and numbers < FIRST_VERSION_FOR_THREADS
-    return is_old and pool not in POOLS_OF_ONE_THREAD and worker.events_enabled is not False
+    return is_old and pool not in POOLS_WITHOUT_RACE and worker.events_enabled is not False
 
 
 def missed(cluster: Cluster) -> Iterator[Verdict]:
